@@ -1,0 +1,13 @@
+//! millrace: an event counter that speaks HTTP.
+//!
+//! The map of the rooms; each depends only on those it names.
+
+pub mod app;
+pub mod event;
+pub mod http;
+pub mod limits;
+pub mod log;
+pub mod options;
+pub mod server;
+pub mod stats;
+pub mod sys;

@@ -1,0 +1,1 @@
+//! One line an event to standard error.

@@ -1,0 +1,2 @@
+//! millrace: an event counter that speaks HTTP.
+fn main() {}

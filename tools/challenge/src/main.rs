@@ -1,0 +1,2 @@
+//! The challenge client.
+fn main() {}
