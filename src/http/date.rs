@@ -1,0 +1,66 @@
+//! The IMF-fixdate of the `Date` field (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+
+/// Bytes of an IMF-fixdate; it has one length for all years up to 9999.
+pub const DATE_BYTES: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
+
+const DAY_NAMES: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+const MONTH_NAMES: [&[u8; 3]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
+
+/// The date of a moment given in whole seconds since 1970-01-01T00:00:00Z, for years up to 9999.
+pub fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
+    let (days, second_of_day) = (unix_s / 86_400, unix_s % 86_400);
+    let (year, month, day) = civil(days);
+    let mut date = *b"Sun, 06 Nov 1994 08:49:37 GMT";
+    // 1970-01-01 was a Thursday.
+    date[0..3].copy_from_slice(DAY_NAMES[((days + 4) % 7) as usize]);
+    date[8..11].copy_from_slice(MONTH_NAMES[month as usize - 1]);
+    two_digits(&mut date[5..7], day);
+    two_digits(&mut date[12..14], year / 100);
+    two_digits(&mut date[14..16], year % 100);
+    two_digits(&mut date[17..19], second_of_day / 3600);
+    two_digits(&mut date[20..22], second_of_day / 60 % 60);
+    two_digits(&mut date[23..25], second_of_day % 60);
+    date
+}
+
+/// Year, month 1 to 12 and day 1 to 31 of a day counted from 1970-01-01, in the Gregorian calendar
+/// (H. Hinnant, "chrono-compatible low-level date algorithms": `civil_from_days`).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468; // counted from 0000-03-01, so that the leap day ends a year
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+fn two_digits(place: &mut [u8], number: u64) {
+    place[0] = b'0' + (number / 10 % 10) as u8;
+    place[1] = b'0' + (number % 10) as u8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_moments() {
+        for (unix_s, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_704_067_199, "Sun, 31 Dec 2023 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(std::str::from_utf8(&imf_fixdate(unix_s)), Ok(date));
+        }
+    }
+}

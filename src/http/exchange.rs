@@ -1,0 +1,312 @@
+//! One connection's protocol state: bytes in, whole requests out. No socket, no clock.
+//!
+//! The caller keeps the bytes of the request under way in one contiguous buffer, from its first
+//! byte on, and calls [`Exchange::advance`] whenever there are more:
+//!
+//! ```text
+//! input   | head of the request | content so far | what follows |
+//!         0               head.length                          len
+//! ```
+//!
+//! The answer is a whole [`Request`] that borrows from the buffer, or how many bytes of it must be
+//! kept until more arrive (a chunked body is decoded where it lies, so what is kept can be less
+//! than what was there), or the error that ends the connection.
+
+use super::body::Decoder;
+use super::fields::Framing;
+use super::head::{Head, Parsed, Parser};
+use super::{HttpError, Method, Version};
+
+/// The protocol state of one connection.
+#[derive(Debug)]
+pub struct Exchange {
+    state: State,
+    content_bytes_max: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between two requests, or within a head.
+    Head(Parser),
+    /// Within content of known length.
+    Length { head: Head, whole_bytes: usize },
+    /// Within a chunked body; `content_end` is where the content decoded so far ends.
+    Chunked { head: Head, decoder: Decoder, content_end: usize },
+}
+
+/// What came of looking at the input.
+#[derive(Debug)]
+pub enum Step<'b> {
+    /// One whole request; the next one begins `consumed` bytes on.
+    Request {
+        /// The request.
+        request: Request<'b>,
+        /// Bytes of input it took.
+        consumed: usize,
+    },
+    /// The request is incomplete.
+    More {
+        /// Bytes at the start of the input that must be there at the next call.
+        kept: usize,
+        /// Whether the client waits for `100 Continue` now (said once a request).
+        send_continue: bool,
+    },
+    /// The peer broke the protocol: answer, and close.
+    Error(HttpError),
+}
+
+/// Which part of a request the exchange is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The request line or the header section.
+    Head,
+    /// The content.
+    Body,
+}
+
+/// A whole request, borrowed from the buffer it was read into.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'b> {
+    /// The method.
+    pub method: Method,
+    /// The version it is treated as.
+    pub version: Version,
+    /// The request target as sent.
+    pub target: &'b [u8],
+    /// The target's path; empty for `OPTIONS *` and `CONNECT`, see [`target`](super::target).
+    pub path: &'b [u8],
+    /// The content, decoded.
+    pub content: &'b [u8],
+    /// Whether the connection goes on after the answer.
+    pub persistent: bool,
+}
+
+impl Exchange {
+    /// The state of a fresh connection whose requests have at most so many bytes of content.
+    pub fn new(content_bytes_max: usize) -> Self {
+        Exchange { state: State::Head(Parser::default()), content_bytes_max }
+    }
+
+    /// What the exchange waits for, if a request is under way.
+    pub fn stage(&self) -> Stage {
+        match self.state {
+            State::Head(_) => Stage::Head,
+            State::Length { .. } | State::Chunked { .. } => Stage::Body,
+        }
+    }
+
+    /// Bytes the request under way will have in all, where that is known.
+    pub fn expected_bytes(&self) -> Option<usize> {
+        match self.state {
+            State::Length { whole_bytes, .. } => Some(whole_bytes),
+            State::Head(_) | State::Chunked { .. } => None,
+        }
+    }
+
+    /// Looks at `input`, which begins where the request under way begins and holds at least what
+    /// the last call asked to keep. After an error the exchange is spent.
+    #[inline]
+    pub fn advance<'b>(&mut self, input: &'b mut [u8]) -> Step<'b> {
+        if let State::Head(parser) = &mut self.state {
+            let head = match parser.parse(input) {
+                Ok(Parsed::Complete(head)) => head,
+                Ok(Parsed::Partial) => {
+                    return Step::More { kept: input.len(), send_continue: false };
+                }
+                Err(error) => return Step::Error(error),
+            };
+            let Framing::Length(content_bytes) = head.framing else {
+                let decoder = Decoder::new(self.content_bytes_max);
+                self.state = State::Chunked { head, decoder, content_end: head.length };
+                return self.advance_chunked(input, head.length);
+            };
+            if content_bytes > self.content_bytes_max as u64 {
+                return Step::Error(HttpError::ContentTooLarge);
+            }
+            let whole_bytes = head.length + content_bytes as usize;
+            if whole_bytes > input.len() {
+                // The body of a request that waits for `100 Continue` has not been sent yet.
+                let send_continue = head.expects_continue && head.length == input.len();
+                self.state = State::Length { head, whole_bytes };
+                return Step::More { kept: input.len(), send_continue };
+            }
+            *parser = Parser::default();
+            return whole(&head, input, whole_bytes, whole_bytes);
+        }
+        self.advance_body(input)
+    }
+
+    /// Content that did not come in one piece with its head.
+    fn advance_body<'b>(&mut self, input: &'b mut [u8]) -> Step<'b> {
+        match self.state {
+            State::Length { head, whole_bytes } if input.len() >= whole_bytes => {
+                self.state = State::Head(Parser::default());
+                whole(&head, input, whole_bytes, whole_bytes)
+            }
+            State::Length { .. } => Step::More { kept: input.len(), send_continue: false },
+            State::Chunked { content_end, .. } => self.advance_chunked(input, content_end),
+            State::Head(_) => unreachable!("the head is read in `advance`"),
+        }
+    }
+
+    /// Decodes what lies behind `content_end`.
+    fn advance_chunked<'b>(&mut self, input: &'b mut [u8], read_at: usize) -> Step<'b> {
+        let State::Chunked { head, decoder, content_end } = &mut self.state else {
+            unreachable!("only called within a chunked body");
+        };
+        let head = *head;
+        let nothing_sent = read_at == head.length && input.len() == head.length;
+        match decoder.decode(input, *content_end, read_at) {
+            Ok(progress) if progress.complete => {
+                self.state = State::Head(Parser::default());
+                whole(&head, input, progress.write_at, progress.read_at)
+            }
+            Ok(progress) => {
+                *content_end = progress.write_at;
+                Step::More {
+                    kept: progress.write_at,
+                    send_continue: head.expects_continue && nothing_sent,
+                }
+            }
+            Err(error) => Step::Error(error),
+        }
+    }
+}
+
+/// The request whose content ends at `content_end`, read from `consumed` bytes of `input`.
+#[inline(always)]
+fn whole<'b>(head: &Head, input: &'b [u8], content_end: usize, consumed: usize) -> Step<'b> {
+    let request = Request {
+        method: head.method,
+        version: head.version,
+        target: head.target.of(input),
+        path: head.path.of(input),
+        content: &input[head.length..content_end],
+        persistent: head.persistent,
+    };
+    Step::Request { request, consumed }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CONTENT_BYTES_MAX: usize = 32;
+
+    /// All requests of a connection as text, and how it ended.
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen {
+        requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)>,
+        error: Option<HttpError>,
+        continues: usize,
+    }
+
+    fn serve_in_pieces(input: &[u8], cuts: &[usize]) -> Seen {
+        let mut seen = Seen::default();
+        let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
+        let mut buffer = Vec::new();
+        let mut taken = 0;
+        for cut in cuts.iter().map(|&cut| cut.min(input.len())).chain([input.len()]) {
+            buffer.extend_from_slice(&input[taken..cut.max(taken)]);
+            taken = cut.max(taken);
+            while !buffer.is_empty() {
+                match exchange.advance(&mut buffer) {
+                    Step::Request { request, consumed } => {
+                        seen.requests.push((
+                            request.method,
+                            request.path.to_vec(),
+                            request.content.to_vec(),
+                            request.persistent,
+                        ));
+                        buffer.drain(..consumed);
+                    }
+                    Step::More { kept, send_continue } => {
+                        seen.continues += usize::from(send_continue);
+                        buffer.truncate(kept);
+                        break;
+                    }
+                    Step::Error(error) => {
+                        seen.error = Some(error);
+                        return seen;
+                    }
+                }
+            }
+        }
+        seen
+    }
+
+    fn check(input: &[u8]) -> Seen {
+        let whole = serve_in_pieces(input, &[]);
+        let cuts: Vec<usize> = (0..input.len()).collect();
+        let mut trickled = serve_in_pieces(input, &cuts);
+        // Whether `100 Continue` is called for depends on what had arrived, and is not compared.
+        trickled.continues = whole.continues;
+        assert_eq!(trickled, whole, "byte by byte: {}", input.escape_ascii());
+        whole
+    }
+
+    const HEAD: &str = "POST /event HTTP/1.1\r\nHost: h\r\n";
+
+    #[test]
+    fn requests_follow_one_another() {
+        let input = format!(
+            "{HEAD}Content-Length: 5\r\n\r\nhello\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n\
+             GET /stats HTTP/1.0\r\n\r\n"
+        );
+        let seen = check(input.as_bytes());
+        let expected = [
+            (Method::Post, b"/event".to_vec(), b"hello".to_vec(), true),
+            (Method::Post, b"/event".to_vec(), b"abcde".to_vec(), true),
+            (Method::Get, b"/stats".to_vec(), b"".to_vec(), false),
+        ];
+        assert_eq!((seen.requests, seen.error), (expected.to_vec(), None));
+    }
+
+    #[test]
+    fn too_large_is_known_before_the_content_comes() {
+        let seen = check(format!("{HEAD}Content-Length: 33\r\n\r\n").as_bytes());
+        assert_eq!(seen.error, Some(HttpError::ContentTooLarge));
+        let seen = check(
+            format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n20\r\n{}\r\n1\r\n", "a".repeat(32))
+                .as_bytes(),
+        );
+        assert_eq!(seen.error, Some(HttpError::ContentTooLarge));
+    }
+
+    #[test]
+    fn the_go_ahead_is_given_once_and_only_while_no_content_has_come() {
+        for framing in ["Content-Length: 2", "Transfer-Encoding: chunked"] {
+            let head = format!("{HEAD}{framing}\r\nExpect: 100-continue\r\n\r\n");
+            let body = if framing.starts_with('C') { "ab" } else { "2\r\nab\r\n0\r\n\r\n" };
+            let input = format!("{head}{body}");
+            let whole = serve_in_pieces(input.as_bytes(), &[]);
+            assert_eq!((whole.continues, whole.requests.len()), (0, 1));
+            let apart = serve_in_pieces(input.as_bytes(), &[head.len(), head.len() + 1]);
+            assert_eq!((apart.continues, apart.requests.len()), (1, 1));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 1000 }, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn every_split_gives_the_same_requests(
+            pieces in proptest::collection::vec(proptest::sample::select(vec![
+                "POST /event HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+                "POST /event HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+                "GET /stats HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "\r\n",
+                "POST /event HTTP/1.1\r\nHost: h\r\nContent-Length: ", "7", "\r\n\r\n", "x",
+            ]), 0..8),
+            mut cuts in proptest::collection::vec(0usize..400, 0..8),
+        ) {
+            let input = pieces.concat();
+            cuts.sort_unstable();
+            let mut pieces = serve_in_pieces(input.as_bytes(), &cuts);
+            let whole = check(input.as_bytes());
+            pieces.continues = whole.continues;
+            prop_assert_eq!(pieces, whole);
+        }
+    }
+}
