@@ -39,3 +39,33 @@ pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 10;
 
 /// Length of each listen queue unless `--backlog` says otherwise.
 pub const BACKLOG_DEFAULT: u32 = 4096;
+/// Bytes a worker receives from one connection in one turn: with many requests in flight on one
+/// connection, the others of its worker wait for no more than these to be answered.
+pub const TURN_BYTES_MAX: usize = 16 * 1024;
+/// Requests of one connection answered in one turn, then the next connection has its turn.
+pub const TURN_REQUESTS_MAX: usize = 256;
+/// Answers of one connection that are written before it has to read some.
+pub const TURN_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Connections a worker accepts before it looks at those it has.
+pub const TURN_ACCEPTS_MAX: usize = 64;
+/// Readiness events taken from the kernel at once.
+pub const POLL_EVENTS_MAX: usize = 1024;
+/// A buffer lent to a connection for what is left over of a turn; it grows when it has to.
+pub const LENT_BUFFER_BYTES: usize = 4 * 1024;
+/// Buffers a worker keeps for later; more go back to the allocator.
+pub const POOLED_BUFFERS_MAX: usize = 256;
+/// How long after its last answer a connection may stay, so that the peer can read that answer
+/// before a reset destroys it (RFC 9112, 9.6).
+pub const LINGER_TIMEOUT_MS: u64 = 2_000;
+/// Bytes a peer may still send after its last answer, which are thrown away.
+pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Clients at once that are told `503` and given time to read it; others are just closed.
+pub const REFUSED_LINGERING_MAX: usize = 32;
+/// How soon a client should come back after `503`.
+pub const RETRY_AFTER_S: u32 = 1;
+/// Pause before a listener that ran out of descriptors or memory tries again.
+pub const ACCEPT_RETRY_MS: u64 = 100;
+/// How much later than exactly a time-out may fire.
+pub const REARM_GRANULARITY_MS: u64 = 100;
+/// Descriptors kept free of connections: listeners, polls, wakers, logs, and refusals in progress.
+pub const DESCRIPTORS_RESERVED: usize = 64;

@@ -1,1 +1,188 @@
-//! The room `server`.
+//! Sockets and threads: serves whatever implements [`Handler`].
+//!
+//! N [`worker`]s, each with its own poll loop, [`listener`], connections, buffers and timers, share
+//! nothing but the [`balance`] of connections, the [`meters`], and the order to stop. What a request
+//! means is the handler's business; each worker has one of its own, so handlers need no locks.
+
+pub mod balance;
+mod buffers;
+mod connection;
+mod listener;
+pub mod meters;
+mod slab;
+mod timers;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use mio::net::TcpListener;
+use mio::{Poll, Waker};
+
+use crate::http::{HttpError, Request};
+use crate::log;
+use crate::sys::affinity;
+use balance::{Balance, Inbox};
+use meters::Meters;
+pub use timers::Durations;
+use worker::{Order, Orders, Worker};
+
+/// Answers the requests of one worker's connections.
+///
+/// Answers are appended to `out`, in the order of the requests. A handler may put off answers that
+/// are cheaper together until it is asked to [`settle`](Self::settle), but an answer that it does
+/// append must come behind all that it owes.
+pub trait Handler: Send {
+    /// The time, in whole seconds since 1970; called once a round of the poll loop.
+    fn tick(&mut self, unix_s: u64);
+    /// Answers a request, now or when it next settles.
+    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>);
+    /// Appends every answer that was put off. Called after the last request of a connection's turn,
+    /// before the first answer leaves.
+    fn settle(&mut self, out: &mut Vec<u8>);
+    /// Forgets what was not settled: handling a request has panicked, and no answer will be sent.
+    fn abandon(&mut self);
+    /// Answers a violation of the protocol; the connection will be closed.
+    fn refuse(&mut self, peer: &SocketAddr, error: HttpError, out: &mut Vec<u8>);
+    /// Answers a client for whom there is no room; the connection will be closed.
+    fn overloaded(&mut self, out: &mut Vec<u8>);
+    /// The server is about to stop: from now on every answer is the last on its connection.
+    fn drain(&mut self);
+}
+
+/// How to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// Whether worker i runs on processor i only.
+    pub pin: bool,
+    /// Length of each worker's listen queue.
+    pub backlog: u32,
+    /// Connections over all workers; further clients are told `503`.
+    pub connections_max: usize,
+    /// Bytes of a request's content.
+    pub content_bytes_max: usize,
+    /// How long to wait for what.
+    pub timeouts: Durations,
+}
+
+/// What the workers share.
+pub struct Shared {
+    orders: Orders,
+    balance: Balance,
+    inboxes: Box<[Inbox]>,
+    meters: Arc<[Meters]>,
+}
+
+/// A server whose sockets listen, but whose workers do not run yet.
+pub struct Bound {
+    address: SocketAddr,
+    listeners: Vec<TcpListener>,
+}
+
+impl Bound {
+    /// Opens one socket a worker.
+    ///
+    /// # Errors
+    /// `AddrInUse` when another process listens on the address, and whatever else the system says
+    /// of it.
+    pub fn new(address: SocketAddr, config: &Config) -> io::Result<Bound> {
+        let listeners = listener::open(address, config.workers, config.backlog)?;
+        let address = listeners[0].local_addr()?;
+        Ok(Bound { address, listeners })
+    }
+
+    /// The address, with the port that the system chose for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts the workers. `handler` makes one for each worker; `done` is called when the last of
+    /// them has ended.
+    ///
+    /// # Errors
+    /// Those of epoll_create(2), eventfd(2) and of starting threads.
+    pub fn start<H: Handler + 'static>(
+        self,
+        config: Config,
+        meters: Arc<[Meters]>,
+        mut handler: impl FnMut(usize) -> H,
+        done: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Server> {
+        assert_eq!(meters.len(), config.workers);
+        let polls = (0..config.workers).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let inboxes = polls
+            .iter()
+            .map(|poll| Waker::new(poll.registry(), worker::WAKER).map(Inbox::new))
+            .collect::<io::Result<_>>()?;
+        let balance = Balance::new(config.workers, config.connections_max);
+        let shared = Arc::new(Shared { orders: Orders::new(), balance, inboxes, meters });
+        let workers = polls
+            .into_iter()
+            .zip(self.listeners)
+            .enumerate()
+            .map(|(index, (poll, listener))| {
+                Worker::new(index, Arc::clone(&shared), config, poll, listener, handler(index))
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut threads = Vec::new();
+        for (index, worker) in workers.into_iter().enumerate() {
+            threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                if config.pin
+                    && let Err(error) = affinity::pin(index)
+                {
+                    log::warn("a worker could not be pinned to its processor", &[("worker", &index), ("error", &error)]);
+                }
+                if let Err(error) = worker.run() {
+                    log::error("a worker had to end", &[("worker", &index), ("error", &error)]);
+                }
+            })?);
+        }
+        let waiter = thread::Builder::new().name("join".into()).spawn(move || {
+            for thread in threads {
+                // A worker that panicked outside a request has said so; the others go on.
+                let _ = thread.join();
+            }
+            done();
+        })?;
+        Ok(Server { shared, waiter })
+    }
+}
+
+/// A running server.
+pub struct Server {
+    shared: Arc<Shared>,
+    waiter: JoinHandle<()>,
+}
+
+impl Server {
+    /// Stops accepting, lets what is under way be answered, and then ends the workers.
+    pub fn drain(&self) {
+        self.order(Order::Drain);
+    }
+
+    /// Ends the workers at once.
+    pub fn cut(&self) {
+        self.order(Order::Cut);
+    }
+
+    /// Waits until all workers have ended, which they do after [`drain`](Self::drain) or
+    /// [`cut`](Self::cut).
+    pub fn join(self) {
+        // The thread only joins others, which cannot panic.
+        let _ = self.waiter.join();
+    }
+
+    fn order(&self, order: Order) {
+        self.shared.orders.give(order);
+        for inbox in &self.shared.inboxes {
+            inbox.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

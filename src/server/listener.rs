@@ -1,0 +1,87 @@
+//! The listening sockets: one for each worker, all on one address.
+//!
+//! SO_REUSEPORT lets the workers' sockets share an address, and would let a second millrace share
+//! it as silently, each counting half of the events. So the first socket binds and listens without
+//! that option, which the kernel allows only if nobody else listens there; then the option is set,
+//! and the others join.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::sys::descriptors::Reserve;
+use crate::sys::errors;
+
+/// Opens `count` sockets that listen on `address`; all of them on the same port if it names port 0.
+///
+/// # Errors
+/// Those of socket(2), bind(2) and listen(2); `AddrInUse` also when another process listens there.
+pub fn open(address: SocketAddr, count: usize, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    let first = socket(address)?;
+    first.bind(&address.into())?;
+    listen(&first, backlog)?;
+    first.set_reuse_port(true)?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![TcpListener::from_std(first.into())];
+    for _ in 1..count {
+        let next = socket(address.as_socket().expect("an internet address"))?;
+        next.set_reuse_port(true)?;
+        next.bind(&address)?;
+        listen(&next, backlog)?;
+        listeners.push(TcpListener::from_std(next.into()));
+    }
+    Ok(listeners)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` takes both IP versions, whatever the system's default.
+        socket.set_only_v6(false)?;
+    }
+    // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    // Inherited by accepted sockets: every answer leaves at once, and no call is spent on it.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn listen(socket: &Socket, backlog: u32) -> io::Result<()> {
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// What came of one attempt to accept.
+pub enum Accepted {
+    /// A connection.
+    Connection(TcpStream, SocketAddr),
+    /// The queue is empty.
+    None,
+    /// This connection is lost, but the queue may hold more.
+    Lost(io::Error),
+    /// Descriptors or memory have run out: try again later. A client that could be told so has
+    /// been accepted with the reserve descriptor.
+    Exhausted(io::Error, Option<TcpStream>),
+}
+
+/// Accepts one connection. What accept(2) says of errors: those of the network, and
+/// `ECONNABORTED`, concern one connection; only a lack of resources is worth a pause.
+pub fn accept(listener: &TcpListener, reserve: &mut Reserve) -> Accepted {
+    let error = match listener.accept() {
+        Ok((stream, peer)) => return Accepted::Connection(stream, peer),
+        Err(error) => error,
+    };
+    if error.kind() == io::ErrorKind::WouldBlock {
+        Accepted::None
+    } else if errors::is_out_of_descriptors(&error) {
+        reserve.release();
+        let turned_away = listener.accept().ok().map(|(stream, _)| stream);
+        Accepted::Exhausted(error, turned_away)
+    } else if errors::is_out_of_memory(&error) {
+        Accepted::Exhausted(error, None)
+    } else {
+        Accepted::Lost(error)
+    }
+}

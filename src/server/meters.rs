@@ -1,0 +1,141 @@
+//! What a worker counts about its connections, in cells that it alone writes.
+//!
+//! A cell is an atomic with one writer, so counting is a load and a store without a locked
+//! instruction, and reading the cells of all workers for a scrape disturbs none of them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::http::HttpError;
+
+/// A number with one writer and any number of readers.
+#[derive(Debug, Default)]
+pub struct Cell(AtomicU64);
+
+impl Cell {
+    /// Adds; only the owning worker may call it, or additions are lost.
+    #[inline(always)]
+    pub fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
+    }
+
+    /// Takes away, as [`add`](Self::add).
+    #[inline(always)]
+    pub fn subtract(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(count), Relaxed);
+    }
+
+    /// The number now.
+    pub fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What a connection is doing between two turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing is under way.
+    Idle,
+    /// Part of a request has come.
+    Reading,
+    /// Part of an answer has not left yet.
+    Writing,
+    /// The last answer has left; the peer has not closed yet.
+    Closing,
+}
+
+impl Activity {
+    /// Every variant once, in the order of declaration, with its label.
+    pub const ALL: [(Activity, &'static str); 4] = [
+        (Activity::Idle, "idle"),
+        (Activity::Reading, "reading"),
+        (Activity::Writing, "writing"),
+        (Activity::Closing, "closing"),
+    ];
+}
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The peer had closed its side.
+    ByPeer,
+    /// A side had said `Connection: close`, or the client spoke HTTP/1.0.
+    AfterAnswer,
+    /// The peer broke the protocol.
+    ProtocolError,
+    /// No request came.
+    IdleTimeout,
+    /// A header section did not come in time.
+    HeaderTimeout,
+    /// A body did not come in time.
+    BodyTimeout,
+    /// The peer did not read its answers.
+    WriteTimeout,
+    /// The socket reported an error, such as a reset by the peer.
+    SocketError,
+    /// Handling a request panicked.
+    Panic,
+    /// There were too many connections.
+    Overload,
+    /// The server stopped.
+    Shutdown,
+}
+
+impl Closed {
+    /// Every variant once, in the order of declaration, with its label.
+    pub const ALL: [(Closed, &'static str); 11] = [
+        (Closed::ByPeer, "peer"),
+        (Closed::AfterAnswer, "after_answer"),
+        (Closed::ProtocolError, "protocol_error"),
+        (Closed::IdleTimeout, "idle_timeout"),
+        (Closed::HeaderTimeout, "header_timeout"),
+        (Closed::BodyTimeout, "body_timeout"),
+        (Closed::WriteTimeout, "write_timeout"),
+        (Closed::SocketError, "socket_error"),
+        (Closed::Panic, "panic"),
+        (Closed::Overload, "overload"),
+        (Closed::Shutdown, "shutdown"),
+    ];
+}
+
+/// The cells of one worker; aligned so that no two workers share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Meters {
+    /// Connections accepted, those refused for overload included.
+    pub accepted: Cell,
+    /// `accept` calls that failed.
+    pub accept_errors: Cell,
+    /// Connections owned now.
+    pub connections: Cell,
+    /// Connections owned now, by [`Activity`].
+    pub activities: [Cell; Activity::ALL.len()],
+    /// Connections closed, by [`Closed`].
+    pub closed: [Cell; Closed::ALL.len()],
+    /// Violations of the protocol, by [`HttpError`].
+    pub http_errors: [Cell; HttpError::ALL.len()],
+    /// Requests whose handling panicked.
+    pub panics: Cell,
+    /// Bytes received.
+    pub received_bytes: Cell,
+    /// Bytes sent.
+    pub sent_bytes: Cell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_follow_the_declaration() {
+        assert!(Activity::ALL.iter().enumerate().all(|(i, &(activity, _))| activity as usize == i));
+        assert!(Closed::ALL.iter().enumerate().all(|(i, &(closed, _))| closed as usize == i));
+    }
+
+    #[test]
+    fn a_cell_adds_and_subtracts() {
+        let cell = Cell::default();
+        cell.add(5);
+        cell.subtract(2);
+        assert_eq!(cell.read(), 3);
+    }
+}
