@@ -9,33 +9,35 @@ use super::EventError;
 /// Bytes in a word.
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
-/// A position in a body; never behind its end.
+/// A position in a body.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    body: &'a [u8],
+    /// The end of `body` that is still to be read. A slice that shrinks needs one comparison a
+    /// step where a slice and an index need two.
+    rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { body, rest: body }
     }
 
     /// The next byte, if any, left where it is.
     #[inline(always)]
     pub(super) fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.rest.first().copied()
     }
 
     /// All that is left.
     pub(super) fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
+        self.rest
     }
 
     /// The next eight bytes, the first one lowest; zeros past the end.
     #[inline(always)]
     pub(super) fn word(&self) -> u64 {
-        match self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+        match self.rest.first_chunk() {
             Some(chunk) => u64::from_le_bytes(*chunk),
             None => self.last_word(),
         }
@@ -44,42 +46,45 @@ impl<'a> Cursor<'a> {
     /// `word` where fewer than eight bytes are left: the last eight, the known ones shifted out.
     #[inline(always)]
     fn last_word(&self) -> u64 {
-        match self.bytes.last_chunk::<WORD_BYTES>() {
+        match self.body.last_chunk::<WORD_BYTES>() {
             Some(chunk) => {
-                let left = self.bytes.len() - self.at;
-                u64::from_le_bytes(*chunk).unbounded_shr(8 * (WORD_BYTES - left) as u32)
+                let known_bytes = WORD_BYTES - self.rest.len();
+                u64::from_le_bytes(*chunk).unbounded_shr(8 * known_bytes as u32)
             }
-            None => self.rest().iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+            None => self.rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
         }
     }
 
     /// Steps over bytes the caller has seen.
     #[inline(always)]
     pub(super) fn advance(&mut self, count: usize) {
-        self.at += count;
-        debug_assert!(self.at <= self.bytes.len());
+        self.rest = &self.rest[count..];
     }
 
     /// Steps over the next byte if it is `byte`.
     #[inline(always)]
     pub(super) fn take(&mut self, byte: u8) -> bool {
-        let taken = self.peek() == Some(byte);
-        self.at += usize::from(taken);
-        taken
+        match self.rest {
+            [first, rest @ ..] if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Steps over insignificant white space, RFC 8259 section 2.
     #[inline(always)]
     pub(super) fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
     /// What was read since `start`, an earlier state of this cursor.
     #[inline(always)]
     pub(super) fn since(&self, start: &Cursor<'a>) -> &'a [u8] {
-        &self.bytes[start.at..self.at]
+        &start.rest[..start.rest.len() - self.rest.len()]
     }
 
     /// The error for a byte that cannot stand here: `error`, unless the text just ends.

@@ -19,9 +19,8 @@ use super::cursor::{Cursor, WORD_BYTES};
 pub(super) struct Number<'a> {
     text: &'a [u8],
     is_negative: bool,
-    /// All digits as one integer; meaningless beyond [`MANTISSA_DIGITS_MAX`] of them.
-    mantissa: u64,
-    mantissa_digits: usize,
+    digits: Digits,
+    /// Of the power of ten that the digits, as one integer, are scaled by.
     exponent: i64,
 }
 
@@ -33,23 +32,24 @@ impl<'a> Number<'a> {
         let is_negative = cursor.take(b'-');
 
         let starts_with_zero = cursor.peek() == Some(b'0');
-        let (mut mantissa, integer_digits) = read_digits(cursor, 0)?;
-        if starts_with_zero && integer_digits > 1 {
+        let digits = match Digits::in_word(cursor.word()) {
+            Some(digits) => {
+                cursor.advance(digits.text_bytes());
+                digits
+            }
+            None => Digits::read(cursor)?,
+        };
+        if starts_with_zero && digits.integer_count > 1 {
             return Err(EventError::NumberInvalid);
         }
-        let mut fraction_digits = 0;
-        if cursor.take(b'.') {
-            (mantissa, fraction_digits) = read_digits(cursor, mantissa)?;
-        }
-        let mut exponent = -(fraction_digits as i64);
+        let mut exponent = -(digits.fraction_count as i64);
         if let Some(b'e' | b'E') = cursor.peek() {
             exponent = exponent.saturating_add(read_exponent(cursor)?);
         }
         Ok(Self {
             text: cursor.since(&start),
             is_negative,
-            mantissa,
-            mantissa_digits: integer_digits + fraction_digits,
+            digits,
             exponent,
         })
     }
@@ -57,10 +57,11 @@ impl<'a> Number<'a> {
     /// The nearest double, ties to even; an infinity if out of range.
     #[inline(always)]
     pub(super) fn to_f64(self) -> f64 {
-        if self.mantissa_digits > MANTISSA_DIGITS_MAX || self.mantissa > EXACT_INTEGER_MAX {
+        let Digits { mantissa, integer_count, fraction_count } = self.digits;
+        if integer_count + fraction_count > MANTISSA_DIGITS_MAX || mantissa > EXACT_INTEGER_MAX {
             return self.round_text();
         }
-        let mantissa = self.mantissa as f64;
+        let mantissa = mantissa as f64;
         let Some(&power) = EXACT_POWERS_OF_TEN.get(self.exponent.unsigned_abs() as usize) else {
             return self.round_text();
         };
@@ -74,6 +75,54 @@ impl<'a> Number<'a> {
             .ok()
             .and_then(|text| text.parse().ok())
             .expect("JSON's numbers are ASCII and a subset of what std reads")
+    }
+}
+
+/// The digits before and behind the point.
+#[derive(Clone, Copy)]
+struct Digits {
+    /// All of them as one integer; meaningless beyond [`MANTISSA_DIGITS_MAX`].
+    mantissa: u64,
+    integer_count: usize,
+    /// Zero where there is no point.
+    fraction_count: usize,
+}
+
+impl Digits {
+    /// The digits that `word` begins with, if they and what ends them lie within it: the usual
+    /// value, for which the point is taken out so that one conversion does for both sides.
+    #[inline(always)]
+    fn in_word(word: u64) -> Option<Self> {
+        let integer_count = leading_digits(word);
+        if word.unbounded_shr(8 * integer_count as u32) as u8 != b'.' {
+            let mantissa = decimal(word, integer_count);
+            return (1..WORD_BYTES)
+                .contains(&integer_count)
+                .then_some(Self { mantissa, integer_count, fraction_count: 0 });
+        }
+        let integer = (1 << (8 * integer_count)) - 1;
+        let joined = word & integer | word >> 8 & !integer;
+        let count = leading_digits(joined);
+        (0 < integer_count && integer_count < count && count < WORD_BYTES - 1).then(|| Self {
+            mantissa: decimal(joined, count),
+            integer_count,
+            fraction_count: count - integer_count,
+        })
+    }
+
+    /// The same for digits of any number.
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, EventError> {
+        let (mut mantissa, integer_count) = read_digits(cursor, 0)?;
+        let mut fraction_count = 0;
+        if cursor.take(b'.') {
+            (mantissa, fraction_count) = read_digits(cursor, mantissa)?;
+        }
+        Ok(Self { mantissa, integer_count, fraction_count })
+    }
+
+    /// Bytes that the digits and the point take.
+    fn text_bytes(self) -> usize {
+        self.integer_count + self.fraction_count + usize::from(self.fraction_count > 0)
     }
 }
 
