@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-const SHAPES: [(&str, &str); 8] = [
+const SHAPES: [(&str, &str); 9] = [
     ("usual", r#"{"userId":"user_42","value":499.5}"#),
     ("spaced", r#"{"userId": "user_42", "value": 499.5}"#),
     ("swapped", r#"{"value": 499.5, "userId": "user_42"}"#),
@@ -30,7 +30,8 @@ const SHAPES: [(&str, &str); 8] = [
         "long_id",
         r#"{"userId": "6f1e0a52-8c1d-4b0e-9d5e-3f2a7c9b1d44@example.org", "value": 499.5}"#,
     ),
-    ("long_number", r#"{"userId": "user_42", "value": 499.50000000000000710542735760100}"#),
+    ("17_digits", r#"{"userId": "user_42", "value": 83.741920348710234}"#),
+    ("32_digits", r#"{"userId": "user_42", "value": 499.50000000000000710542735760100}"#),
     (
         "skipped",
         r#"{"userId": "user_42", "context": {"page": "/shop/42", "tags": ["a", "b", {"c": null}], "size": [1280, 720]}, "value": 499.5}"#,

@@ -9,6 +9,11 @@ use super::EventError;
 /// Bytes in a word.
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
+/// A word of eight times the same byte.
+pub(super) const fn repeat(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; WORD_BYTES])
+}
+
 /// A position in a body.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
@@ -70,6 +75,16 @@ impl<'a> Cursor<'a> {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Steps over white space and then `byte`, if that is what comes; else only over white space.
+    #[inline(always)]
+    pub(super) fn take_token(&mut self, byte: u8) -> bool {
+        // White space before a colon or a comma is rare, so look for it second.
+        self.take(byte) || {
+            self.skip_space();
+            self.take(byte)
         }
     }
 

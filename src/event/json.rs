@@ -25,8 +25,7 @@ pub(super) fn read_members(body: &[u8]) -> Result<Members<'_>, EventError> {
         Members { user_id: Err(EventError::UserIdMissing), value: Err(EventError::ValueMissing) };
     let mut cursor = Cursor::new(body);
 
-    cursor.skip_space();
-    if !cursor.take(b'{') {
+    if !cursor.take_token(b'{') {
         return Err(no_object(&cursor));
     }
     cursor.skip_space();
@@ -37,8 +36,7 @@ pub(super) fn read_members(body: &[u8]) -> Result<Members<'_>, EventError> {
                 Name::Value => members.value = read_value(&mut cursor)?,
                 Name::Other => skip_value(&mut cursor)?,
             }
-            cursor.skip_space();
-            if cursor.take(b',') {
+            if cursor.take_token(b',') {
                 cursor.skip_space();
             } else if cursor.take(b'}') {
                 break;
@@ -87,8 +85,7 @@ fn read_name(cursor: &mut Cursor<'_>) -> Result<Name, EventError> {
     } else {
         read_other_name(cursor)?
     };
-    cursor.skip_space();
-    if !cursor.take(b':') {
+    if !cursor.take_token(b':') {
         return Err(cursor.unexpected(EventError::ColonExpected));
     }
     cursor.skip_space();
@@ -159,8 +156,7 @@ fn skip_value(cursor: &mut Cursor<'_>) -> Result<(), EventError> {
         // Here a value has ended, or nothing stands between two brackets. Close all that closes.
         loop {
             let Some(bracket) = nesting.innermost() else { return Ok(()) };
-            cursor.skip_space();
-            if cursor.take(bracket.closing()) {
+            if cursor.take_token(bracket.closing()) {
                 nesting.close();
             } else if cursor.take(b',') {
                 cursor.skip_space();

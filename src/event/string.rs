@@ -6,7 +6,7 @@
 //! the string; unescaping, which only an id or a name with a backslash needs, comes after.
 
 use super::EventError;
-use super::cursor::{Cursor, WORD_BYTES};
+use super::cursor::{Cursor, WORD_BYTES, repeat};
 
 /// What stands between two quotes, proved valid, escapes as written.
 #[derive(Clone, Copy)]
@@ -64,21 +64,20 @@ impl<'a> RawString<'a> {
 #[cold]
 fn unescape<'b>(mut text: &[u8], room: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut len = 0;
-    let mut push = |bytes: &[u8]| -> Option<()> {
-        room.get_mut(len..len + bytes.len())?.copy_from_slice(bytes);
-        len += bytes.len();
-        Some(())
-    };
-    while let Some(plain_bytes) = memchr::memchr(b'\\', text) {
+    // Runs between escapes are short: a plain loop finds the next backslash sooner than memchr.
+    while let Some(plain_bytes) = text.iter().position(|&byte| byte == b'\\') {
         let (plain, escaped) = text.split_at(plain_bytes);
         // `read` has decoded this escape before.
         let (character, escape_bytes) = decode_escape(escaped).ok()?;
-        push(plain)?;
-        push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+        let character_at = len + plain_bytes;
+        room.get_mut(len..character_at)?.copy_from_slice(plain);
+        len = character_at + character.len_utf8();
+        character.encode_utf8(room.get_mut(character_at..len)?);
         text = &escaped[escape_bytes..];
     }
-    push(text)?;
-    Some(&room[..len])
+    let end = len + text.len();
+    room.get_mut(len..end)?.copy_from_slice(text);
+    Some(&room[..end])
 }
 
 /// Decodes the escape that `text` begins with: the character and the bytes the escape takes.
@@ -115,17 +114,27 @@ fn decode_unicode_escape(text: &[u8]) -> Result<(char, usize), EventError> {
 
 /// Four hexadecimal digits of either case.
 fn decode_code_unit(text: &[u8]) -> Result<u16, EventError> {
-    let mut unit = 0;
-    for index in 0..4 {
-        let byte = *text.get(index).ok_or(EventError::Truncated)?;
-        let digit = char::from(byte).to_digit(16).ok_or(EventError::EscapeInvalid)?;
-        unit = unit << 4 | digit as u16;
+    let digits = text.first_chunk::<4>().ok_or(EventError::Truncated)?;
+    let [a, b, c, d] = digits.map(|digit| u16::from(HEX_DIGITS[usize::from(digit)]));
+    if (a | b | c | d) > 0xF {
+        return Err(EventError::EscapeInvalid);
     }
-    Ok(unit)
+    Ok(a << 12 | b << 8 | c << 4 | d)
 }
 
-const LOW_BITS: u64 = u64::from_le_bytes([0x01; WORD_BYTES]);
-const HIGH_BITS: u64 = u64::from_le_bytes([0x80; WORD_BYTES]);
+/// What each byte is worth as a hexadecimal digit; more than 15 if it is none.
+const HEX_DIGITS: [u8; 256] = {
+    let mut worth = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        worth[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        worth[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    worth
+};
+
+const HIGH_BITS: u64 = repeat(0x80);
 
 /// Marks quotes, backslashes and control characters in the high bit of their byte.
 ///
@@ -134,9 +143,9 @@ const HIGH_BITS: u64 = u64::from_le_bytes([0x80; WORD_BYTES]);
 /// has a byte less than n", Anderson, Bit Twiddling Hacks.)
 #[inline(always)]
 fn stops(word: u64) -> u64 {
-    let quote = (word ^ LOW_BITS * b'"' as u64).wrapping_sub(LOW_BITS);
-    let backslash = (word ^ LOW_BITS * b'\\' as u64).wrapping_sub(LOW_BITS);
-    let control = word.wrapping_sub(LOW_BITS * 0x20);
+    let quote = (word ^ repeat(b'"')).wrapping_sub(repeat(1));
+    let backslash = (word ^ repeat(b'\\')).wrapping_sub(repeat(1));
+    let control = word.wrapping_sub(repeat(b' '));
     (quote | backslash | control) & !word & HIGH_BITS
 }
 
@@ -156,6 +165,15 @@ mod tests {
                 assert_eq!(marks.trailing_zeros() as usize / 8, expected, "{bytes:02x?}");
                 assert_eq!(marks & u64::from_le_bytes(bytes) & HIGH_BITS, 0, "{bytes:02x?}");
             }
+        }
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_those_of_std() {
+        for byte in 0..=u8::MAX {
+            let expected = char::from(byte).to_digit(16);
+            let worth = Some(HEX_DIGITS[usize::from(byte)].into()).filter(|&worth| worth < 16);
+            assert_eq!(worth, expected, "{byte:#04x}");
         }
     }
 
