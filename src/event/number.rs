@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn leading_digits_is_exact_for_every_pair_of_bytes_at_every_place() {
         for place in 0..WORD_BYTES - 1 {
-            for pair in 0..=u16::MAX {
+            for pair in (0..=u16::MAX).step_by(if cfg!(miri) { 251 } else { 1 }) {
                 let mut bytes = [b'5'; WORD_BYTES];
                 bytes[place..place + 2].copy_from_slice(&pair.to_le_bytes());
                 let expected = bytes.iter().position(|byte| !byte.is_ascii_digit());

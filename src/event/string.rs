@@ -157,7 +157,7 @@ mod tests {
     fn the_lowest_stop_is_exact_for_every_pair_of_bytes_at_every_place() {
         let is_stop = |byte: u8| matches!(byte, b'"' | b'\\' | 0..=0x1F);
         for place in 0..WORD_BYTES - 1 {
-            for pair in 0..=u16::MAX {
+            for pair in (0..=u16::MAX).step_by(if cfg!(miri) { 251 } else { 1 }) {
                 let mut bytes = [b'a'; WORD_BYTES];
                 bytes[place..place + 2].copy_from_slice(&pair.to_le_bytes());
                 let expected = bytes.iter().position(|&byte| is_stop(byte)).unwrap_or(WORD_BYTES);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_code_unit_decodes_alone_unless_it_is_a_surrogate() {
-        for unit in 0..=u16::MAX {
+        for unit in (0..=u16::MAX).step_by(if cfg!(miri) { 251 } else { 1 }) {
             let expected = char::from_u32(unit.into()).map(|c| (c, 6));
             for text in [format!("\\u{unit:04x}"), format!("\\u{unit:04X}")] {
                 let decoded = decode_escape(text.as_bytes());
