@@ -1,0 +1,4 @@
+//! The event body from outside.
+
+mod properties;
+mod rows;
