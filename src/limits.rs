@@ -59,13 +59,38 @@ pub const POOLED_BUFFERS_MAX: usize = 256;
 pub const LINGER_TIMEOUT_MS: u64 = 2_000;
 /// Bytes a peer may still send after its last answer, which are thrown away.
 pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
-/// Clients at once that are told `503` and given time to read it; others are just closed.
-pub const REFUSED_LINGERING_MAX: usize = 32;
+/// Clients of a worker that are at once told `503` and given time to read it; others are just closed.
+pub const REFUSED_LINGERING_MAX: usize = 16;
 /// How soon a client should come back after `503`.
 pub const RETRY_AFTER_S: u32 = 1;
 /// Pause before a listener that ran out of descriptors or memory tries again.
 pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How much later than exactly a time-out may fire.
 pub const REARM_GRANULARITY_MS: u64 = 100;
-/// Descriptors kept free of connections: listeners, polls, wakers, logs, and refusals in progress.
-pub const DESCRIPTORS_RESERVED: usize = 64;
+/// Descriptors kept free of connections: standard streams, logs, and room.
+pub const DESCRIPTORS_RESERVED: usize = 32;
+/// Descriptors of a worker besides its connections: listener, poll, waker, the reserve,
+/// and clients that are being refused.
+pub const DESCRIPTORS_PER_WORKER: usize = 4 + REFUSED_LINGERING_MAX;
+
+// What options may ask for at most: beyond it, a number is a slip of the hand.
+
+/// Worker threads.
+pub const WORKERS_MAX: usize = 1_024;
+/// Length of a listen queue; the kernel cuts it further, to `net.core.somaxconn`.
+pub const BACKLOG_MAX: u32 = 65_535;
+/// Connections at a time; above any descriptor limit in use.
+pub const CONNECTIONS_MAX: usize = 10_000_000;
+/// Bytes of a request's content.
+pub const BODY_BYTES_MAX: usize = 1 << 30;
+/// Any time-out: a day.
+pub const TIMEOUT_S_MAX: u64 = 86_400;
+
+// The log.
+
+/// Lines one place in the code may write in a window of time; the rest is counted only.
+pub const LOG_LINES_PER_SITE_MAX: u32 = 10;
+/// The length of that window.
+pub const LOG_WINDOW_S: u64 = 10;
+/// Bytes of a field's value before it is cut.
+pub const LOG_VALUE_BYTES_MAX: usize = 256;

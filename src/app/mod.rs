@@ -1,1 +1,59 @@
-//! The room `app`.
+//! The one room that knows both HTTP and statistics: what each route answers.
+//!
+//! [`routes`] is the table of what exists, [`handlers`] answers one worker's requests, [`metrics`]
+//! and [`access_log`] tell operators about them.
+
+mod access_log;
+mod handlers;
+mod metrics;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::options::Options;
+use crate::server::meters::Meters;
+use crate::stats::Statistics;
+pub use handlers::App;
+use metrics::RequestMeters;
+
+/// What the handlers of all workers share.
+pub struct Shared {
+    /// The statistics.
+    pub statistics: Arc<Statistics>,
+    /// What the server counts, a row a worker.
+    pub server_meters: Arc<[Meters]>,
+    request_meters: Box<[RequestMeters]>,
+    reset_allowed: bool,
+    access_log: bool,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// Statistics that are zero, hashed with `keys`.
+    pub fn new(options: &Options, keys: [u64; 2]) -> Arc<Shared> {
+        let workers = options.workers;
+        Arc::new(Shared {
+            statistics: Statistics::new(workers, keys, options.max_users),
+            server_meters: (0..workers).map(|_| Meters::default()).collect(),
+            request_meters: (0..workers).map(|_| RequestMeters::default()).collect(),
+            reset_allowed: options.allow_reset,
+            access_log: options.access_log,
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// The final statistics as a line for people.
+    pub fn summary(&self) -> String {
+        let snapshot = self.statistics.snapshot();
+        let mut json = Vec::new();
+        handlers::write_statistics(&mut json, &snapshot);
+        format!("final statistics {}", String::from_utf8_lossy(&json))
+    }
+}
+
+/// The `http://` URL of an address that a client of this machine can use.
+pub fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}

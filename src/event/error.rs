@@ -52,6 +52,32 @@ pub enum EventError {
 }
 
 impl EventError {
+    /// Every variant once, in the order of declaration.
+    pub const ALL: [EventError; 22] = [
+        Self::Empty,
+        Self::ByteOrderMark,
+        Self::NotObject,
+        Self::Truncated,
+        Self::TrailingBytes,
+        Self::NameExpected,
+        Self::ColonExpected,
+        Self::ValueExpected,
+        Self::CommaExpected,
+        Self::ControlCharacter,
+        Self::EscapeInvalid,
+        Self::SurrogateLone,
+        Self::Utf8Invalid,
+        Self::NumberInvalid,
+        Self::TooDeep,
+        Self::UserIdMissing,
+        Self::UserIdNotString,
+        Self::UserIdEmpty,
+        Self::UserIdTooLong,
+        Self::ValueMissing,
+        Self::ValueNotNumber,
+        Self::ValueOutOfRange,
+    ];
+
     /// One sentence: what was wrong and what would be right. Holds no quote, backslash or control
     /// character, so that it can stand in a JSON string as it is.
     pub const fn message(self) -> &'static str {
@@ -166,34 +192,9 @@ mod tests {
     use super::*;
     use crate::limits::{JSON_DEPTH_MAX, USER_ID_BYTES_MAX};
 
-    const ALL: [EventError; 22] = [
-        EventError::Empty,
-        EventError::ByteOrderMark,
-        EventError::NotObject,
-        EventError::Truncated,
-        EventError::TrailingBytes,
-        EventError::NameExpected,
-        EventError::ColonExpected,
-        EventError::ValueExpected,
-        EventError::CommaExpected,
-        EventError::ControlCharacter,
-        EventError::EscapeInvalid,
-        EventError::SurrogateLone,
-        EventError::Utf8Invalid,
-        EventError::NumberInvalid,
-        EventError::TooDeep,
-        EventError::UserIdMissing,
-        EventError::UserIdNotString,
-        EventError::UserIdEmpty,
-        EventError::UserIdTooLong,
-        EventError::ValueMissing,
-        EventError::ValueNotNumber,
-        EventError::ValueOutOfRange,
-    ];
-
     #[test]
     fn every_message_can_stand_in_a_json_string_as_it_is() {
-        for error in ALL {
+        for error in EventError::ALL {
             let message = error.message();
             let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
             assert!(message.bytes().all(plain), "{message}");
@@ -204,10 +205,13 @@ mod tests {
 
     #[test]
     fn every_reason_is_a_label_of_its_own() {
-        for (index, error) in ALL.iter().enumerate() {
+        for (index, error) in EventError::ALL.iter().enumerate() {
             let reason = error.reason();
             assert!(reason.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'8')), "{reason}");
-            assert!(ALL[..index].iter().all(|earlier| earlier.reason() != reason), "{reason}");
+            assert!(
+                EventError::ALL[..index].iter().all(|earlier| earlier.reason() != reason),
+                "{reason}"
+            );
         }
     }
 

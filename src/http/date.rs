@@ -25,6 +25,13 @@ pub fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
     date
 }
 
+/// The same moment as the Common Log Format has it: `06/Nov/1994:08:49:37 +0000`.
+pub fn common_log_date(unix_s: u64) -> String {
+    let date = imf_fixdate(unix_s);
+    let part = |range: std::ops::Range<usize>| String::from_utf8_lossy(&date[range]).into_owned();
+    format!("{}/{}/{}:{} +0000", part(5..7), part(8..11), part(12..16), part(17..25))
+}
+
 /// Year, month 1 to 12 and day 1 to 31 of a day counted from 1970-01-01, in the Gregorian calendar
 /// (H. Hinnant, "chrono-compatible low-level date algorithms": `civil_from_days`).
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -47,6 +54,11 @@ fn two_digits(place: &mut [u8], number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_common_log_format() {
+        assert_eq!(common_log_date(784_111_777), "06/Nov/1994:08:49:37 +0000");
+    }
 
     #[test]
     fn known_moments() {

@@ -93,91 +93,93 @@ impl HttpError {
             HttpError::RequestLine => (
                 BadRequest,
                 "request_line",
-                "the request line must be: method, one space, target, one space, HTTP/1.1, CRLF",
+                "The request line must be: method, one space, target, one space, HTTP/1.1, CRLF.",
             ),
             HttpError::Target => (
                 BadRequest,
                 "target",
-                "the request target must be a path such as /event or an absolute http URI, without forbidden characters",
+                "The request target must be a path such as /event or an absolute http URI, without forbidden characters.",
             ),
-            HttpError::Version => {
-                (BadRequest, "version", "the protocol version must be written HTTP/1.1 or HTTP/1.0")
-            }
+            HttpError::Version => (
+                BadRequest,
+                "version",
+                "The protocol version must be written HTTP/1.1 or HTTP/1.0.",
+            ),
             HttpError::VersionUnsupported => (
                 VersionNotSupported,
                 "version_unsupported",
-                "this server speaks HTTP/1.1 and HTTP/1.0 only",
+                "This server speaks HTTP/1.1 and HTTP/1.0 only.",
             ),
             HttpError::RequestLineTooLong => (
                 UriTooLong,
                 "request_line_too_long",
-                "the request line must not be longer than 8192 bytes",
+                "The request line must not be longer than 8192 bytes.",
             ),
             HttpError::FieldLine => (
                 BadRequest,
                 "field_line",
-                "a header field line must be: name, colon, value without control characters, CRLF",
+                "A header field line must be: name, colon, value without control characters, CRLF.",
             ),
             HttpError::FieldFolded => {
-                (BadRequest, "field_folded", "a header field line must not begin with white space")
+                (BadRequest, "field_folded", "A header field line must not begin with white space.")
             }
             HttpError::FieldsTooLarge => (
                 FieldsTooLarge,
                 "fields_too_large",
-                "the header section must not have more than 100 fields or 16384 bytes",
+                "The header section must not have more than 100 fields or 16384 bytes.",
             ),
             HttpError::HostMissing => {
-                (BadRequest, "host_missing", "an HTTP/1.1 request must have a Host field")
+                (BadRequest, "host_missing", "An HTTP/1.1 request must have a Host field.")
             }
             HttpError::Host => (
                 BadRequest,
                 "host",
-                "there must be one Host field, with a host name or address and an optional port",
+                "There must be one Host field, with a host name or address and an optional port.",
             ),
             HttpError::ContentLength => (
                 BadRequest,
                 "content_length",
-                "Content-Length must be sent once and be a decimal number of bytes",
+                "Content-Length must be sent once and be a decimal number of bytes.",
             ),
             HttpError::FramingAmbiguous => (
                 BadRequest,
                 "framing_ambiguous",
-                "a request must not have both Content-Length and Transfer-Encoding",
+                "A request must not have both Content-Length and Transfer-Encoding.",
             ),
             HttpError::TransferEncoding => (
                 BadRequest,
                 "transfer_encoding",
-                "Transfer-Encoding must be chunked, and needs HTTP/1.1",
+                "Transfer-Encoding must be chunked, and needs HTTP/1.1.",
             ),
             HttpError::TransferCodingUnknown => (
                 NotImplemented,
                 "transfer_coding_unknown",
-                "the only transfer coding this server knows is chunked",
+                "The only transfer coding this server knows is chunked.",
             ),
             HttpError::ExpectationUnknown => (
                 ExpectationFailed,
                 "expectation_unknown",
-                "the only expectation this server knows is 100-continue",
+                "The only expectation this server knows is 100-continue.",
             ),
             HttpError::Chunk => (
                 BadRequest,
                 "chunk",
-                "a chunk must be: size in hexadecimal digits, CRLF, as many bytes, CRLF",
+                "A chunk must be: size in hexadecimal digits, CRLF, as many bytes, CRLF.",
             ),
             HttpError::ContentTooLarge => (
                 ContentTooLarge,
                 "content_too_large",
-                "the content of the request is larger than this server takes",
+                "The content of the request is larger than this server takes.",
             ),
             HttpError::HeaderTimeout => (
                 RequestTimeout,
                 "header_timeout",
-                "the header section of the request did not arrive in time",
+                "The header section of the request did not arrive in time.",
             ),
             HttpError::BodyTimeout => (
                 RequestTimeout,
                 "body_timeout",
-                "the content of the request did not arrive in time",
+                "The content of the request did not arrive in time.",
             ),
         }
     }

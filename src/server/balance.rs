@@ -122,7 +122,10 @@ mod tests {
                 let accepted_by = (connection * connection) % workers;
                 assert_ne!(balance.place(accepted_by), Placement::Full);
                 let counts = lock(&balance.counts).clone();
-                assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+                assert!(
+                    counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1,
+                    "{counts:?}"
+                );
             }
         }
     }
@@ -135,6 +138,10 @@ mod tests {
         assert_eq!(balance.place(1), Placement::Worker(1));
         assert_eq!(balance.place(0), Placement::Full);
         balance.closed(1);
-        assert_eq!(balance.place(1), Placement::Worker(1), "one each: the tie goes to who accepted");
+        assert_eq!(
+            balance.place(1),
+            Placement::Worker(1),
+            "one each: the tie goes to who accepted"
+        );
     }
 }

@@ -80,7 +80,8 @@ impl Buffers {
     /// An empty buffer with at least so much room.
     pub fn lend(&mut self, room: usize) -> Buffer {
         let pooled = if room <= LENT_BUFFER_BYTES { self.free.pop() } else { None };
-        let bytes = pooled.unwrap_or_else(|| vec![0; room.max(LENT_BUFFER_BYTES)].into_boxed_slice());
+        let bytes =
+            pooled.unwrap_or_else(|| vec![0; room.max(LENT_BUFFER_BYTES)].into_boxed_slice());
         Buffer { bytes, filled: 0 }
     }
 

@@ -31,7 +31,9 @@ use super::timers::Class;
 use crate::http::exchange::Stage;
 use crate::http::response::CONTINUE;
 use crate::http::{Exchange, HttpError, Step};
-use crate::limits::{LENT_BUFFER_BYTES, LINGER_BYTES_MAX, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX};
+use crate::limits::{
+    LENT_BUFFER_BYTES, LINGER_BYTES_MAX, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX,
+};
 
 /// A client's connection.
 pub struct Connection {
@@ -131,7 +133,9 @@ impl Connection {
     pub fn turn<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
         if !self.unsent.is_empty() {
             match self.send_unsent(desk) {
-                Ok(()) if !self.unsent.is_empty() => return Next::Wait { class: Class::Write, restart: false },
+                Ok(()) if !self.unsent.is_empty() => {
+                    return Next::Wait { class: Class::Write, restart: false };
+                }
                 Ok(()) => {}
                 Err(_) => return Next::Close(Closed::SocketError),
             }
@@ -144,7 +148,12 @@ impl Connection {
     }
 
     /// Answers `error`, which no input caused, and ends: a time-out within a request.
-    pub fn time_out<H: Handler>(&mut self, error: HttpError, reason: Closed, desk: &mut Desk<'_, H>) -> Next {
+    pub fn time_out<H: Handler>(
+        &mut self,
+        error: HttpError,
+        reason: Closed,
+        desk: &mut Desk<'_, H>,
+    ) -> Next {
         desk.output.clear();
         self.refuse(error, desk);
         self.send_last(reason, desk)
@@ -228,7 +237,10 @@ impl Connection {
         if !self.readable {
             return Ok(0);
         }
-        let missing = self.exchange.expected_bytes().map_or(0, |bytes| bytes.saturating_sub(self.held.filled().len()));
+        let missing = self
+            .exchange
+            .expected_bytes()
+            .map_or(0, |bytes| bytes.saturating_sub(self.held.filled().len()));
         // A client's word for the length is not worth memory; what it has sent is.
         self.held.reserve(missing.clamp(1, LENT_BUFFER_BYTES));
         let room = self.held.room_mut();
@@ -256,7 +268,8 @@ impl Connection {
     #[inline]
     fn answer<H: Handler>(&mut self, input: &mut [u8], desk: &mut Desk<'_, H>) -> Served {
         let mut answered_bytes = 0;
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.answer_all(input, desk, &mut answered_bytes)));
+        let attempt =
+            catch_unwind(AssertUnwindSafe(|| self.answer_all(input, desk, &mut answered_bytes)));
         attempt.unwrap_or_else(|_| {
             desk.meters.panics.add(1);
             desk.handler.abandon();
@@ -267,7 +280,12 @@ impl Connection {
 
     /// `answered_bytes` is where the last answer that is whole and settled ends.
     #[inline(always)]
-    fn answer_all<H: Handler>(&mut self, input: &mut [u8], desk: &mut Desk<'_, H>, answered_bytes: &mut usize) -> Served {
+    fn answer_all<H: Handler>(
+        &mut self,
+        input: &mut [u8],
+        desk: &mut Desk<'_, H>,
+        answered_bytes: &mut usize,
+    ) -> Served {
         let mut at = 0;
         let mut requests = 0;
         let (stop, kept) = loop {

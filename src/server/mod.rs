@@ -130,16 +130,21 @@ impl Bound {
             .collect::<io::Result<Vec<_>>>()?;
         let mut threads = Vec::new();
         for (index, worker) in workers.into_iter().enumerate() {
-            threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                if config.pin
-                    && let Err(error) = affinity::pin(index)
-                {
-                    log::warn("a worker could not be pinned to its processor", &[("worker", &index), ("error", &error)]);
-                }
-                if let Err(error) = worker.run() {
-                    log::error("a worker had to end", &[("worker", &index), ("error", &error)]);
-                }
-            })?);
+            threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(
+                move || {
+                    if config.pin
+                        && let Err(error) = affinity::pin(index)
+                    {
+                        log::warn(
+                            "a worker could not be pinned to its processor",
+                            &[("worker", &index), ("error", &error)],
+                        );
+                    }
+                    if let Err(error) = worker.run() {
+                        log::error("a worker had to end", &[("worker", &index), ("error", &error)]);
+                    }
+                },
+            )?);
         }
         let waiter = thread::Builder::new().name("join".into()).spawn(move || {
             for thread in threads {

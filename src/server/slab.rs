@@ -73,7 +73,12 @@ impl<T> Slab<T> {
 
     /// Takes the value out and frees its slot.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        let value = self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?.value.take()?;
+        let value = self
+            .slots
+            .get_mut(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)?
+            .value
+            .take()?;
         // The generation is 30 bits wide so that no key looks like one of the reserved tokens.
         let slot = &mut self.slots[key.index as usize];
         slot.generation = (slot.generation + 1) & (u32::MAX >> 2);

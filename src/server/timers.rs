@@ -71,7 +71,9 @@ impl Timers {
     pub fn new(durations: &Durations) -> Self {
         let Durations { header, body, idle, write, linger } = *durations;
         let to_ms = |duration: Duration| {
-            u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).saturating_add(REARM_GRANULARITY_MS)
+            u64::try_from(duration.as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_add(REARM_GRANULARITY_MS)
         };
         Timers {
             durations_ms: [header, body, idle, write, linger].map(to_ms),
@@ -96,7 +98,8 @@ impl Timers {
 
     /// Takes the slot's time-out back, if there is one.
     pub fn disarm(&mut self, slot: u32) {
-        let Some(&Link { previous, next, class: Some(class), .. }) = self.links.get(slot as usize) else {
+        let Some(&Link { previous, next, class: Some(class), .. }) = self.links.get(slot as usize)
+        else {
             return;
         };
         match previous {
@@ -112,7 +115,8 @@ impl Timers {
 
     /// A slot whose time-out is over at `now`; it is disarmed.
     pub fn pop_expired(&mut self, now: Moment) -> Option<(u32, Class)> {
-        let (slot, class, _) = self.fronts().find(|&(_, _, deadline_ms)| deadline_ms <= now.ms())?;
+        let (slot, class, _) =
+            self.fronts().find(|&(_, _, deadline_ms)| deadline_ms <= now.ms())?;
         self.disarm(slot);
         Some((slot, class))
     }
@@ -143,7 +147,8 @@ impl Timers {
             NONE => list.front = slot,
             _ => self.links[previous as usize].next = slot,
         }
-        self.links[slot as usize] = Link { previous, next: NONE, armed_at_ms: now.ms(), class: Some(class) };
+        self.links[slot as usize] =
+            Link { previous, next: NONE, armed_at_ms: now.ms(), class: Some(class) };
     }
 }
 
@@ -174,7 +179,10 @@ mod tests {
         timers.arm(3, Class::Idle, true, at(1_000 + REARM_GRANULARITY_MS - 1)); // too soon to move
         let armed_last = 1_000 + REARM_GRANULARITY_MS - 1;
         assert_eq!(timers.pop_expired(at(armed_last + 74_999)), None);
-        assert_eq!(timers.pop_expired(at(armed_last + 75_000 + REARM_GRANULARITY_MS)), Some((3, Class::Idle)));
+        assert_eq!(
+            timers.pop_expired(at(armed_last + 75_000 + REARM_GRANULARITY_MS)),
+            Some((3, Class::Idle))
+        );
         assert_eq!(timers.next_in(at(0)), None);
     }
 

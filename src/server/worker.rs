@@ -32,7 +32,8 @@ use super::timers::{Class, Timers};
 use super::{Config, Handler, Shared};
 use crate::http::HttpError;
 use crate::limits::{
-    ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX, TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
+    ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX,
+    TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::log;
 use crate::sys::clock::{Moment, unix_seconds};
@@ -261,7 +262,9 @@ impl<H: Handler> Worker<H> {
                 }
                 Class::Idle => self.close(key, Closed::IdleTimeout),
                 Class::Write => self.close(key, Closed::WriteTimeout),
-                Class::Linger => self.with(key, |connection, _| Next::Close(connection.lingering_reason())),
+                Class::Linger => {
+                    self.with(key, |connection, _| Next::Close(connection.lingering_reason()))
+                }
             }
         }
     }
@@ -315,7 +318,10 @@ impl<H: Handler> Worker<H> {
             }
             Accepted::Exhausted(error, turned_away) => {
                 self.meters().accept_errors.add(1);
-                log::warn("cannot accept connections: raise the limit of open files or lower --max-connections", &[("error", &error)]);
+                log::warn(
+                    "cannot accept connections: raise the limit of open files or lower --max-connections",
+                    &[("error", &error)],
+                );
                 if let Some(stream) = turned_away {
                     self.meters().accepted.add(1);
                     self.refuse_at_once(stream);
@@ -374,10 +380,13 @@ impl<H: Handler> Worker<H> {
     /// Puts a connection into the slab and the poll. Both directions are asked for once and for
     /// all: an edge for writing comes only after a send that did not finish.
     fn register(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Key> {
-        let key = self.connections.insert(Connection::new(stream, peer, self.config.content_bytes_max));
+        let key =
+            self.connections.insert(Connection::new(stream, peer, self.config.content_bytes_max));
         let connection = self.connections.get_mut(key).expect("it was put there just now");
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(connection.stream_mut(), key.to_token(), interest) {
+        if let Err(error) =
+            self.poll.registry().register(connection.stream_mut(), key.to_token(), interest)
+        {
             log::warn("a connection could not be watched and was closed", &[("error", &error)]);
             self.connections.remove(key);
             return None;

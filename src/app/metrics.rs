@@ -1,0 +1,217 @@
+//! `/metrics`: Prometheus text format 0.0.4, put together from the cells of all workers.
+
+use std::fmt::{Display, Write};
+
+use super::Shared;
+use super::routes::Route;
+use crate::event::EventError;
+use crate::http::{HttpError, Status};
+use crate::server::meters::{Activity, Cell, Closed, Meters};
+use crate::sys::process::Process;
+
+/// Rows of the table of requests: the routes, and what matched none.
+const ROW_COUNT: usize = Route::COUNT + 1;
+
+/// What one worker counts of its requests; aligned so that no two workers share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct RequestMeters {
+    requests: [[Cell; Status::ALL.len()]; ROW_COUNT],
+    /// Bodies that were no event.
+    pub event_errors: [Cell; EventError::ALL.len()],
+    /// Events refused because of `--max-users`.
+    pub users_refused: Cell,
+}
+
+impl RequestMeters {
+    /// Counts requests that were answered with this status; `None` for those without a route.
+    #[inline(always)]
+    pub fn count(&self, route: Option<Route>, status: Status, requests: u64) {
+        let row = route.map_or(Route::COUNT, |route| route as usize);
+        self.requests[row][status as usize].add(requests);
+    }
+}
+
+/// A page of metrics under construction.
+struct Page(String);
+
+impl Page {
+    /// Begins a family: its HELP and TYPE.
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        Family { page: &mut self.0, name }
+    }
+}
+
+/// The samples of one family.
+struct Family<'p> {
+    page: &'p mut String,
+    name: &'static str,
+}
+
+impl Family<'_> {
+    /// A sample without labels.
+    fn value(&mut self, value: impl Display) {
+        let _ = writeln!(self.page, "{} {value}", self.name);
+    }
+
+    /// A sample with labels, whose values need no escapes.
+    fn labelled(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
+        let _ = write!(self.page, "{}{{", self.name);
+        for (i, (label, text)) in labels.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            let _ = write!(self.page, "{comma}{label}=\"{text}\"");
+        }
+        let _ = writeln!(self.page, "}} {value}");
+    }
+}
+
+/// Writes the whole page.
+pub fn write(out: &mut Vec<u8>, shared: &Shared) {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    write_statistics(&mut page, shared);
+    write_requests(&mut page, shared);
+    write_connections(&mut page, &shared.server_meters);
+    write_process(&mut page);
+    out.extend_from_slice(page.0.as_bytes());
+}
+
+fn write_statistics(page: &mut Page, shared: &Shared) {
+    let snapshot = shared.statistics.snapshot();
+    page.family(
+        "millrace_events_total",
+        "counter",
+        "Events counted since the start or the last reset.",
+    )
+    .value(snapshot.events);
+    page.family("millrace_unique_users", "gauge", "Distinct user ids among the events counted.")
+        .value(snapshot.users);
+    let sum = snapshot.sum.unwrap_or(f64::NAN);
+    page.family(
+        "millrace_value_sum",
+        "gauge",
+        "Exact sum of the values counted, rounded once; NaN beyond the range of a double.",
+    )
+    .value(if sum.is_nan() {
+        "NaN".to_owned()
+    } else {
+        ryu::Buffer::new().format(sum).to_owned()
+    });
+    let mut family =
+        page.family("millrace_worker_events_total", "counter", "Events counted by each worker.");
+    for (worker, events) in snapshot.worker_events.iter().enumerate() {
+        family.labelled(&[("worker", &worker)], events);
+    }
+}
+
+fn write_requests(page: &mut Page, shared: &Shared) {
+    let meters = &shared.request_meters;
+    let total = |cell: &dyn Fn(&RequestMeters) -> u64| meters.iter().map(cell).sum::<u64>();
+    let mut family = page.family(
+        "millrace_http_requests_total",
+        "counter",
+        "Requests answered, by route and status code.",
+    );
+    let rows = Route::all()
+        .map(|(_, route)| (route.label(), route as usize))
+        .chain([("none", Route::COUNT)]);
+    for (label, row) in rows {
+        for status in Status::ALL {
+            let count = total(&|meters| meters.requests[row][status as usize].read());
+            // The usual answer is listed from the start, so that its rate is known from the start.
+            if count > 0 || (row < Route::COUNT && status == Status::Ok) {
+                family.labelled(&[("route", &label), ("code", &status.code())], count);
+            }
+        }
+    }
+    let mut family = page.family(
+        "millrace_http_request_errors_total",
+        "counter",
+        "Requests refused, by what was wrong with them.",
+    );
+    for error in EventError::ALL {
+        family.labelled(
+            &[("reason", &error.reason())],
+            total(&|meters| meters.event_errors[error as usize].read()),
+        );
+    }
+    family.labelled(&[("reason", &"users_full")], total(&|meters| meters.users_refused.read()));
+    for error in HttpError::ALL {
+        let count = shared
+            .server_meters
+            .iter()
+            .map(|meters| meters.http_errors[error as usize].read())
+            .sum::<u64>();
+        family.labelled(&[("reason", &error.reason())], count);
+    }
+    let panics = shared.server_meters.iter().map(|meters| meters.panics.read()).sum::<u64>();
+    family.labelled(&[("reason", &"panic")], panics);
+}
+
+fn write_connections(page: &mut Page, meters: &[Meters]) {
+    let total = |cell: &dyn Fn(&Meters) -> &Cell| {
+        // Sampled while workers go on, a gauge may be read as one less than none.
+        meters.iter().fold(0u64, |sum, meters| sum.wrapping_add(cell(meters).read()))
+    };
+    let mut family = page.family(
+        "millrace_connections",
+        "gauge",
+        "Connections open now, by what they are doing.",
+    );
+    for (activity, label) in Activity::ALL {
+        family
+            .labelled(&[("state", &label)], total(&|meters| &meters.activities[activity as usize]));
+    }
+    let mut family =
+        page.family("millrace_worker_connections", "gauge", "Connections open now, by worker.");
+    for (worker, meters) in meters.iter().enumerate() {
+        family.labelled(&[("worker", &worker)], meters.connections.read());
+    }
+    page.family("millrace_connections_accepted_total", "counter", "Connections accepted.")
+        .value(total(&|meters| &meters.accepted));
+    page.family(
+        "millrace_accept_errors_total",
+        "counter",
+        "Connections that could not be accepted.",
+    )
+    .value(total(&|meters| &meters.accept_errors));
+    let mut family = page.family(
+        "millrace_connections_closed_total",
+        "counter",
+        "Connections closed, by reason.",
+    );
+    for (closed, label) in Closed::ALL {
+        family.labelled(&[("reason", &label)], total(&|meters| &meters.closed[closed as usize]));
+    }
+    page.family("millrace_received_bytes_total", "counter", "Bytes received from clients.")
+        .value(total(&|meters| &meters.received_bytes));
+    page.family("millrace_sent_bytes_total", "counter", "Bytes sent to clients.")
+        .value(total(&|meters| &meters.sent_bytes));
+}
+
+/// The metrics that the Prometheus client libraries have for every process; none where `/proc` is
+/// not there to tell.
+fn write_process(page: &mut Page) {
+    if let Ok(process) = Process::read() {
+        page.family("process_cpu_seconds_total", "counter", "Processor time used, in seconds.")
+            .value(process.cpu_seconds);
+        page.family("process_open_fds", "gauge", "Open file descriptors.")
+            .value(process.descriptors);
+        page.family("process_max_fds", "gauge", "Limit of open file descriptors.")
+            .value(process.descriptors_max);
+        page.family("process_virtual_memory_bytes", "gauge", "Mapped memory, in bytes.")
+            .value(process.virtual_bytes);
+        page.family("process_resident_memory_bytes", "gauge", "Memory in RAM, in bytes.")
+            .value(process.resident_bytes);
+        page.family(
+            "process_start_time_seconds",
+            "gauge",
+            "Start of the process, in seconds since 1970.",
+        )
+        .value(process.start_unix_seconds);
+        page.family("process_threads", "gauge", "Threads.").value(process.threads);
+    }
+    page.family("millrace_build_info", "gauge", "Always 1; the version is in the label.")
+        .labelled(&[("version", &env!("CARGO_PKG_VERSION"))], 1);
+}

@@ -1,0 +1,147 @@
+//! The static route table: what exists, and which methods it takes.
+
+use crate::http::{Method, Request, target};
+
+/// A resource of this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Counts an event.
+    Event,
+    /// Answers the statistics.
+    Stats,
+    /// Says whether the server is well.
+    Health,
+    /// Sets the statistics to zero.
+    Reset,
+    /// Metrics for Prometheus.
+    Metrics,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// A route, with a method that it takes.
+    Found(Route),
+    /// `OPTIONS *`: what the server as a whole can do (RFC 9110, 9.3.7).
+    Server,
+    /// Nothing stands at this path.
+    NotFound,
+    /// The route does not take this method, but these (RFC 9110, 15.5.6); a path-less target has
+    /// no route.
+    MethodNotAllowed(Option<Route>),
+    /// HTTP does not define this method.
+    NotImplemented,
+}
+
+/// One row a route, the busiest first.
+const TABLE: [(&str, Route); Route::COUNT] = [
+    ("/event", Route::Event),
+    ("/stats", Route::Stats),
+    ("/health", Route::Health),
+    ("/metrics", Route::Metrics),
+    ("/reset", Route::Reset),
+];
+
+/// What the server takes anywhere, for `OPTIONS *`.
+pub const SERVER_METHODS: &str = "GET, HEAD, POST";
+
+impl Route {
+    /// How many routes there are.
+    pub const COUNT: usize = 5;
+
+    /// The path without its slash, as a label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Route::Event => "event",
+            Route::Stats => "stats",
+            Route::Health => "health",
+            Route::Reset => "reset",
+            Route::Metrics => "metrics",
+        }
+    }
+
+    /// The methods it takes, as the `Allow` field lists them.
+    pub const fn methods(self) -> &'static str {
+        match self {
+            Route::Event | Route::Reset => "POST",
+            Route::Stats | Route::Health | Route::Metrics => "GET, HEAD",
+        }
+    }
+
+    const fn takes(self, method: Method) -> bool {
+        match self {
+            Route::Event | Route::Reset => matches!(method, Method::Post),
+            Route::Stats | Route::Health | Route::Metrics => {
+                matches!(method, Method::Get | Method::Head)
+            }
+        }
+    }
+
+    /// Every route, with its path.
+    pub fn all() -> impl Iterator<Item = (&'static str, Route)> {
+        TABLE.into_iter()
+    }
+}
+
+/// Finds what a request asks for.
+#[inline]
+pub fn resolve(request: &Request<'_>) -> Resolution {
+    if request.method == Method::Unknown {
+        return Resolution::NotImplemented;
+    }
+    match TABLE.iter().find(|(path, _)| path.as_bytes() == request.path) {
+        Some(&(_, route)) if route.takes(request.method) => Resolution::Found(route),
+        Some(&(_, route)) => Resolution::MethodNotAllowed(Some(route)),
+        None if request.target == b"*" => Resolution::Server,
+        None if request.path.is_empty() && !target::is_root(request.target, request.path) => {
+            Resolution::MethodNotAllowed(None)
+        }
+        None => Resolution::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Version;
+
+    #[test]
+    fn every_route_is_in_the_table_once() {
+        for (i, (path, route)) in Route::all().enumerate() {
+            assert_eq!(path, format!("/{}", route.label()));
+            assert_eq!(Route::all().position(|(_, other)| other == route), Some(i));
+        }
+    }
+
+    #[test]
+    fn resolution() {
+        use Method::*;
+        use Resolution::*;
+        for (method, target, expected) in [
+            (Post, "/event", Found(Route::Event)),
+            (Get, "/event", MethodNotAllowed(Some(Route::Event))),
+            (Get, "/stats", Found(Route::Stats)),
+            (Head, "/stats", Found(Route::Stats)),
+            (Post, "/stats", MethodNotAllowed(Some(Route::Stats))),
+            (Unknown, "/stats", NotImplemented),
+            (Unknown, "/nothing", NotImplemented),
+            (Get, "/nothing", NotFound),
+            (Get, "/stats/", NotFound),
+            (Get, "http://h/health", Found(Route::Health)),
+            (Get, "http://h", NotFound),
+            (Options, "*", Server),
+            (Connect, "h:80", MethodNotAllowed(None)),
+        ] {
+            let path = target::path(method, target.as_bytes()).unwrap();
+            let request = Request {
+                method,
+                version: Version::Http11,
+                target: target.as_bytes(),
+                path: &target.as_bytes()[path],
+                content: b"",
+                persistent: true,
+            };
+            assert_eq!(resolve(&request), expected, "{method:?} {target}");
+        }
+    }
+}
