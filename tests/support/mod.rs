@@ -1,0 +1,302 @@
+//! The harness of the black-box tests: the real binary, real sockets, port 0, no sleeping for luck.
+
+#![allow(dead_code, unsafe_code)] // each test file uses its part; signals are sent by kill(2)
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running millrace; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    /// What it prints after it is ready, line by line.
+    lines: Receiver<String>,
+}
+
+/// The command, on a port that the system chooses, with these further arguments.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.env_clear().args(["--listen", "127.0.0.1:0"]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+impl Server {
+    /// Starts with these arguments besides `--listen`, and waits until it is ready.
+    pub fn start(arguments: &[&str]) -> Server {
+        Server::run(&mut command(arguments))
+    }
+
+    /// Runs a prepared command and waits until it is ready.
+    pub fn run(command: &mut Command) -> Server {
+        let mut child = command.spawn().expect("the binary starts");
+        let lines = lines_of(child.stderr.take().expect("standard error is piped"));
+        let ready = lines.recv_timeout(PATIENCE).expect("it says that it is ready");
+        let address = ready
+            .strip_prefix("listening on http://")
+            .and_then(|rest| rest.split(' ').next())
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("not ready: {ready}"));
+        Server { child, address, lines }
+    }
+
+    /// A new connection on which nothing waits for ever.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address).expect("the server accepts")
+    }
+
+    /// One request on a connection of its own.
+    pub fn once(&self, request: &str) -> Answer {
+        let mut client = self.connect();
+        client.send(request.as_bytes());
+        client.answer()
+    }
+
+    /// The statistics as text.
+    pub fn stats(&self) -> String {
+        self.once("GET /stats HTTP/1.1\r\nHost: t\r\n\r\n").text()
+    }
+
+    /// `totalRequests`.
+    pub fn count(&self) -> u64 {
+        Stats::parse(&self.stats()).events
+    }
+
+    /// The value of one sample on the metrics page.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let page = self.once("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").text();
+        let line = page
+            .lines()
+            .find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
+        let value = line
+            .unwrap_or_else(|| panic!("{sample} is not on the page:\n{page}"))
+            .rsplit(' ')
+            .next();
+        value.and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    /// Asks again until the condition holds.
+    pub fn wait_until(&self, what: &str, mut holds: impl FnMut(&Server) -> bool) {
+        let start = Instant::now();
+        while !holds(self) {
+            assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: kill(2) takes two numbers; the child has not been waited for, so its id is its own.
+        let status = unsafe { libc::kill(self.child.id() as i32, signal) };
+        assert_eq!(status, 0);
+    }
+
+    /// Waits for the end; the exit status and the lines printed since it was ready.
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let start = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("the child is ours") {
+                Some(status) => break status,
+                None => assert!(start.elapsed() < PATIENCE, "the server does not end"),
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        (status, self.lines.iter().collect())
+    }
+
+    /// SIGTERM, and its final statistics.
+    pub fn stop(self) -> Stats {
+        self.signal(libc::SIGTERM);
+        let (status, lines) = self.wait();
+        assert_eq!(status.code(), Some(0), "{lines:?}");
+        let last = lines.last().expect("it prints the final statistics");
+        Stats::parse(last.strip_prefix("final statistics ").expect("the final statistics"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(stderr: ChildStderr) -> Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receive
+}
+
+/// The four statistics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stats {
+    pub events: u64,
+    pub users: u64,
+    pub sum: Option<f64>,
+    pub average: Option<f64>,
+}
+
+impl Stats {
+    pub fn parse(text: &str) -> Stats {
+        let json: serde_json::Value =
+            serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"));
+        Stats {
+            events: json["totalRequests"].as_u64().expect("a count"),
+            users: json["uniqueUsers"].as_u64().expect("a count"),
+            sum: json["sum"].as_f64(),
+            average: json["avg"].as_f64(),
+        }
+    }
+}
+
+/// One HTTP answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub content: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.content.clone()).expect("text")
+    }
+
+    /// The value of a field, by its name in any case.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            field.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// A raw client.
+pub struct Client {
+    pub stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Client { stream, received: Vec::new() })
+    }
+
+    /// Sends everything. A server that has closed already is no error: its answer is still there.
+    pub fn send(&mut self, bytes: &[u8]) {
+        match self.stream.write_all(bytes) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
+            result => result.expect("sent"),
+        }
+    }
+
+    /// Sends each byte as a segment of its own.
+    pub fn send_byte_by_byte(&mut self, bytes: &[u8]) {
+        for byte in bytes.chunks(1) {
+            self.send(byte);
+        }
+    }
+
+    /// The next answer; panics if the connection ends before it is whole.
+    pub fn answer(&mut self) -> Answer {
+        self.try_answer(true).expect("an answer")
+    }
+
+    /// The next answer to a `HEAD` request.
+    pub fn answer_to_head(&mut self) -> Answer {
+        self.try_answer(false).expect("an answer")
+    }
+
+    /// The next answer, or `None` if the connection ends, cleanly or by a reset.
+    pub fn try_answer(&mut self, with_content: bool) -> Option<Answer> {
+        let head_bytes = loop {
+            if let Some(at) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if !self.receive() {
+                assert!(
+                    self.received.is_empty(),
+                    "half an answer: {}",
+                    self.received.escape_ascii()
+                );
+                return None;
+            }
+        };
+        let head =
+            String::from_utf8(self.received[..head_bytes - 4].to_vec()).expect("a head is text");
+        let status =
+            head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+        let mut answer = Answer { status, head, content: Vec::new() };
+        let length = if (100..200).contains(&status) {
+            0
+        } else {
+            answer
+                .field("content-length")
+                .and_then(|value| value.parse().ok())
+                .expect("a Content-Length")
+        };
+        assert!(status < 200 || answer.field("date").is_some(), "every final answer is dated");
+        let length = if with_content { length } else { 0 };
+        while self.received.len() < head_bytes + length {
+            assert!(self.receive(), "the content is shorter than announced");
+        }
+        answer.content = self.received[head_bytes..head_bytes + length].to_vec();
+        self.received.drain(..head_bytes + length);
+        Some(answer)
+    }
+
+    /// Whether the server has closed, with nothing more to read.
+    pub fn is_closed(&mut self) -> bool {
+        self.received.is_empty() && !self.receive()
+    }
+
+    fn receive(&mut self) -> bool {
+        let mut room = [0; 16 * 1024];
+        match self.stream.read(&mut room) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.received.extend_from_slice(&room[..count]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("nothing came: {error}"),
+        }
+    }
+}
+
+/// A request that counts an event.
+pub fn event(user_id: &str, value: f64) -> String {
+    post("/event", &format!("{{\"userId\":\"{user_id}\",\"value\":{value:?}}}"))
+}
+
+/// A `POST` with content.
+pub fn post(path: &str, content: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{content}", content.len())
+}
+
+/// A `GET`.
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n")
+}
