@@ -37,3 +37,27 @@ pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 10;
 
 /// Length of each listen queue unless `--backlog` says otherwise.
 pub const BACKLOG_DEFAULT: u32 = 4096;
+/// The port unless `--listen` says otherwise.
+pub const PORT_DEFAULT: u16 = 8080;
+
+// What options may ask for at most: beyond it, a number is a slip of the hand.
+
+/// Worker threads.
+pub const WORKERS_MAX: usize = 1_024;
+/// Length of a listen queue; the kernel cuts it further, to `net.core.somaxconn`.
+pub const BACKLOG_MAX: u32 = 65_535;
+/// Connections at a time; above any descriptor limit in use.
+pub const CONNECTIONS_MAX: usize = 10_000_000;
+/// Bytes of a request's content.
+pub const BODY_BYTES_MAX: usize = 1 << 30;
+/// Any time-out: a day.
+pub const TIMEOUT_S_MAX: u64 = 86_400;
+
+// The log.
+
+/// Lines one place in the code may write in a window of time; the rest is counted only.
+pub const LOG_LINES_PER_SITE_MAX: u32 = 10;
+/// The length of that window.
+pub const LOG_WINDOW_S: u64 = 10;
+/// Bytes of a field's value before it is cut.
+pub const LOG_VALUE_BYTES_MAX: usize = 256;
