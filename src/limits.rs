@@ -39,6 +39,11 @@ pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 10;
 
 /// Length of each listen queue unless `--backlog` says otherwise.
 pub const BACKLOG_DEFAULT: u32 = 4096;
+/// The port unless `--listen` says otherwise.
+pub const PORT_DEFAULT: u16 = 8080;
+
+// A worker's loop.
+
 /// Bytes a worker receives from one connection in one turn: with many requests in flight on one
 /// connection, the others of its worker wait for no more than these to be answered.
 pub const TURN_BYTES_MAX: usize = 16 * 1024;

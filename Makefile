@@ -1,0 +1,50 @@
+# What one does with millrace. Needs Rust, make and a C linker, nothing else; what more a target can
+# use, it looks for and says. ARGS='…' goes on to the program a target runs.
+
+# Where cargo builds; `make` and cargo agree on it whether or not the environment says.
+TARGET = $${CARGO_TARGET_DIR:-target}
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The first thing a newcomer does, so it may be reset and started again with the same command.
+run: ## Build the server and start it on port 8080
+	cargo run --release --locked --package millrace -- --listen '[::]:8080' --allow-reset $(ARGS)
+
+# The main job: the exit status says whether every event was counted exactly. Both programs are
+# built first, so that no compiler runs beside the measurement.
+challenge: ## Send a million events to a server of its own and check the statistics
+	cargo build --release --locked --package millrace --package challenge
+	"$(TARGET)/release/challenge" \
+		--spawn "$(TARGET)/release/millrace --listen 127.0.0.1:{port}" $(ARGS)
+
+# One cargo call, so that dependencies are compiled once for all kinds of tests.
+test: ## Run all tests
+	cargo test --workspace --locked $(ARGS)
+
+# Everything a reviewer should not have to say; of the documentation ours alone, but of private
+# items too, which may link to one another.
+lint: ## Check format, lints and documentation, warnings being errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
+		cargo doc --workspace --no-deps --locked --document-private-items
+
+# With whichever load generator there is, since no two people have the same.
+bench: ## Measure requests a second with wrk, oha or the challenge client
+	cargo build --release --locked --package millrace --package challenge
+	sh tools/bench.sh "$(TARGET)/release" $(ARGS)
+
+# One file that runs on any Linux of this architecture, also in an empty container.
+dist: ## Build the static, stripped binary into target/dist
+	sh tools/dist.sh
+
+# Loom runs the tests named so under every interleaving; optimised, as there are many. A target
+# directory of its own keeps the flag from rebuilding everything else, and whole-program
+# optimisation would only delay it.
+model: ## Check the lock-free parts under every interleaving
+	RUSTFLAGS='--cfg loom' CARGO_PROFILE_RELEASE_LTO=off \
+		cargo test --release --locked --package millrace --lib \
+		--target-dir "$(TARGET)/loom" loom
+
+.PHONY: help run challenge test lint bench dist model

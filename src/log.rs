@@ -1,1 +1,0 @@
-//! One line an event to standard error.

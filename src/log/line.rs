@@ -1,0 +1,266 @@
+//! One log line, as text or as JSON.
+//!
+//! What a peer sent may stand in a value, so a value can neither end the line nor forge another
+//! field: in both formats it is escaped where it holds anything but plain characters. A long value
+//! is cut, which keeps a line below what a pipe writes in one piece.
+
+use std::fmt::{self, Display, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::{io, time::Duration};
+
+use super::{Fields, Format, Level};
+use crate::limits::LOG_VALUE_BYTES_MAX;
+
+/// What a field may hold: a number or a truth value stands bare in JSON, all else is a string.
+///
+/// A type without an implementation is logged through `format_args!("{it}")`.
+pub trait Value: Display {
+    /// Whether the displayed value is by itself a JSON value.
+    fn is_bare(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! values {
+    ($bare:literal: $($value:ty),*) => {
+        $(impl Value for $value {
+            fn is_bare(&self) -> bool {
+                $bare
+            }
+        })*
+    };
+}
+
+values!(true: bool, u8, u16, u32, u64, usize, i32, i64);
+values!(false: str, String, io::Error, IpAddr, SocketAddr, fmt::Arguments<'_>);
+
+impl<T: Value + ?Sized> Value for &T {
+    fn is_bare(&self) -> bool {
+        T::is_bare(self)
+    }
+}
+
+/// The whole line, with its end. `since_1970` is the time of the event.
+pub(super) fn render(
+    format: Format,
+    since_1970: Duration,
+    level: Level,
+    message: &str,
+    fields: Fields,
+    suppressed: u32,
+) -> String {
+    let note: (&str, &dyn Value) = ("suppressed", &suppressed);
+    let note = (suppressed > 0).then_some(&note);
+    let fields = fields.iter().chain(note);
+    let (time, level) = (Timestamp(since_1970), level.name());
+    let mut line = String::with_capacity(128);
+    // Writing to a `String` cannot fail.
+    let _ = match format {
+        Format::Text => {
+            let _ = write!(line, "{time} {:<5} ", level.to_ascii_uppercase());
+            escape(&mut line, message);
+            fields.for_each(|(name, value)| text_field(&mut line, name, *value));
+            line.write_str("\n")
+        }
+        Format::Json => {
+            let _ = write!(line, "{{\"ts\":\"{time}\",\"level\":\"{level}\",\"message\":\"");
+            escape(&mut line, message);
+            line.push('"');
+            fields.for_each(|(name, value)| json_field(&mut line, name, *value));
+            line.write_str("}\n")
+        }
+    };
+    line
+}
+
+/// ` name=value`, the value in quotes unless it is one plain word.
+fn text_field(line: &mut String, name: &str, value: &dyn Value) {
+    let value = cut(value.to_string());
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
+    line.push(' ');
+    line.push_str(name);
+    line.push('=');
+    if !value.is_empty() && value.chars().all(plain) {
+        line.push_str(&value);
+    } else {
+        line.push('"');
+        escape(line, &value);
+        line.push('"');
+    }
+}
+
+/// `,"name":value`.
+fn json_field(line: &mut String, name: &str, value: &dyn Value) {
+    let text = cut(value.to_string());
+    line.push_str(",\"");
+    escape(line, name);
+    line.push_str("\":");
+    if value.is_bare() {
+        line.push_str(&text);
+    } else {
+        line.push('"');
+        escape(line, &text);
+        line.push('"');
+    }
+}
+
+/// Appends `text` with what may not stand in a JSON string escaped (RFC 8259, section 7), and with
+/// it the other characters that a terminal or a line-based reader would act upon.
+fn escape(line: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => line.extend(['\\', c]),
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            // Control characters and the two line separators all lie below U+10000.
+            _ if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                let _ = write!(line, "\\u{:04x}", u32::from(c));
+            }
+            _ => line.push(c),
+        }
+    }
+}
+
+/// Shortens `text` to the longest beginning that is no more than the limit, and marks the cut.
+fn cut(mut text: String) -> String {
+    if text.len() > LOG_VALUE_BYTES_MAX {
+        // `str::floor_char_boundary` is younger than the oldest compiler supported.
+        let end = (0..=LOG_VALUE_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
+/// Time since 1970, displayed as RFC 3339 says, in UTC with milliseconds.
+struct Timestamp(Duration);
+
+impl Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (year, month, day) = date(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        let ms = self.0.subsec_millis();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    }
+}
+
+/// Year, month and day of the `day`-th day after 1970-01-01.
+///
+/// Howard Hinnant, "chrono-compatible low-level date algorithms" (`civil_from_days`): years are
+/// counted from March, so that a leap day is a year's last, in eras of 400 years.
+fn date(day: u64) -> (u64, u64, u64) {
+    let day = day + 719_468; // From 0000-03-01.
+    let (era, day_of_era) = (day / 146_097, day % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_millis(1_795_464_000_123);
+
+    #[test]
+    fn lines_read_as_documented() {
+        let error = io::Error::other("no \"room\"");
+        let peer: SocketAddr = "[::1]:80".parse().unwrap();
+        let cases: [(&str, Fields, u32, &str, &str); 6] = [
+            ("started", &[], 0, "started", r#""message":"started""#),
+            (
+                "accept failed",
+                &[("error", &error), ("worker", &3_usize), ("peer", &peer)],
+                0,
+                r#"accept failed error="no \"room\"" worker=3 peer=[::1]:80"#,
+                r#""message":"accept failed","error":"no \"room\"","worker":3,"peer":"[::1]:80""#,
+            ),
+            (
+                "m",
+                &[("a", &"")],
+                9,
+                r#"m a="" suppressed=9"#,
+                r#""message":"m","a":"","suppressed":9"#,
+            ),
+            (
+                "m",
+                &[("a", &"x\ny=\u{1b}[2J"), ("b", &true)],
+                0,
+                r#"m a="x\ny=\u001b[2J" b=true"#,
+                r#""message":"m","a":"x\ny=\u001b[2J","b":true"#,
+            ),
+            (
+                "ends\r\nhere",
+                &[("a", &"12"), ("b", &-12_i64)],
+                0,
+                r"ends\r\nhere a=12 b=-12",
+                r#""message":"ends\r\nhere","a":"12","b":-12"#,
+            ),
+            (
+                "m",
+                &[("a", &format_args!("{}\u{2028}", 'é')), ("b", &"a\\")],
+                0,
+                r#"m a="é\u2028" b="a\\""#,
+                r#""message":"m","a":"é\u2028","b":"a\\""#,
+            ),
+        ];
+        for (message, fields, suppressed, text, json) in cases {
+            assert_eq!(
+                render(Format::Text, TIME, Level::Warn, message, fields, suppressed),
+                format!("2026-11-23T20:00:00.123Z WARN  {text}\n")
+            );
+            let line = render(Format::Json, TIME, Level::Warn, message, fields, suppressed);
+            let expected =
+                format!("{{\"ts\":\"2026-11-23T20:00:00.123Z\",\"level\":\"warn\",{json}}}\n");
+            assert_eq!(line, expected);
+            let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(parsed["message"], message);
+        }
+        let line = render(Format::Text, TIME, Level::Error, "m", &[], 0);
+        assert_eq!(line, "2026-11-23T20:00:00.123Z ERROR m\n");
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        for filler in ["x", "é", "日", "🦀"] {
+            let cut = cut(filler.repeat(LOG_VALUE_BYTES_MAX + 1));
+            let kept = cut.strip_suffix('…').unwrap();
+            assert!((LOG_VALUE_BYTES_MAX - 3..=LOG_VALUE_BYTES_MAX).contains(&kept.len()));
+            assert!(kept.chars().all(|c| filler.starts_with(c)));
+        }
+        let whole = "x".repeat(LOG_VALUE_BYTES_MAX);
+        assert_eq!(cut(whole.clone()), whole);
+    }
+
+    #[test]
+    fn dates_are_the_calendars() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.000Z"),
+            (1_709_251_200, "2024-03-01T00:00:00.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+        ] {
+            assert_eq!(Timestamp(Duration::from_secs(seconds)).to_string(), expected);
+        }
+        // Every day of four centuries follows the one before it.
+        let mut last = date(0);
+        for day in 1..=146_097 {
+            let (year, month, day_of_month) = date(day);
+            let follows = (year, month, day_of_month) == (last.0, last.1, last.2 + 1)
+                || (year, month, day_of_month) == (last.0, last.1 + 1, 1) && last.2 >= 28
+                || (year, month, day_of_month) == (last.0 + 1, 1, 1) && last == (last.0, 12, 31);
+            assert!(follows, "day {day}");
+            last = (year, month, day_of_month);
+        }
+        assert_eq!(last, (2370, 1, 1));
+    }
+}

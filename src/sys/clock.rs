@@ -1,0 +1,112 @@
+//! Clocks that cost a few nanoseconds and are exact to a few milliseconds.
+//!
+//! Time-outs are seconds long and `Date` has a resolution of one, so the kernel's coarse clocks
+//! serve: they are read from a page it shares, without reading the hardware counter (which costs
+//! five times as much, and a system call on virtual machines without a stable one). They advance
+//! with the timer tick, every 1 to 10 ms.
+
+#![allow(unsafe_code)] // std reads only the exact clocks; the coarse ones need clock_gettime(2).
+
+use std::mem::zeroed;
+use std::time::Duration;
+
+/// A moment on the monotonic clock, in whole milliseconds; comparable within one boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment {
+    ms: u64,
+}
+
+impl Moment {
+    /// The present, late by at most one timer tick. Never before an earlier answer.
+    pub fn now() -> Self {
+        let time = read(libc::CLOCK_MONOTONIC_COARSE, libc::CLOCK_MONOTONIC);
+        Self { ms: time.as_millis() as u64 }
+    }
+
+    /// A moment by its number of milliseconds, for code that is handed its time, and its tests.
+    pub const fn from_ms(ms: u64) -> Self {
+        Self { ms }
+    }
+
+    /// Milliseconds since a fixed, unspecified moment.
+    pub const fn ms(self) -> u64 {
+        self.ms
+    }
+
+    /// Milliseconds from `earlier` to this moment; 0 if `earlier` is later.
+    pub const fn ms_since(self, earlier: Self) -> u64 {
+        self.ms.saturating_sub(earlier.ms)
+    }
+
+    /// This moment and `span`, whose fraction of a millisecond is rounded up so that a time-out
+    /// never ends early.
+    pub const fn after(self, span: Duration) -> Self {
+        let span_ms = span.as_nanos().div_ceil(1_000_000);
+        let span_ms = if span_ms > u64::MAX as u128 { u64::MAX } else { span_ms as u64 };
+        Self { ms: self.ms.saturating_add(span_ms) }
+    }
+}
+
+/// Whole seconds since 1970-01-01T00:00:00Z, late by at most one timer tick.
+pub fn unix_seconds() -> u64 {
+    read(libc::CLOCK_REALTIME_COARSE, libc::CLOCK_REALTIME).as_secs()
+}
+
+/// Reads `coarse`, or `exact` under a kernel or sandbox without it.
+fn read(coarse: libc::clockid_t, exact: libc::clockid_t) -> Duration {
+    try_read(coarse).or_else(|| try_read(exact)).expect("the kernel keeps this clock")
+}
+
+fn try_read(clock: libc::clockid_t) -> Option<Duration> {
+    // SAFETY: a `timespec` is two integers, for which all zeros is a value.
+    let mut time: libc::timespec = unsafe { zeroed() };
+    // SAFETY: the kernel writes one `timespec`, to where one lives.
+    let status = unsafe { libc::clock_gettime(clock, &mut time) };
+    // A clock set before 1970 counts as 1970.
+    (status == 0).then(|| Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Instant, SystemTime};
+
+    #[test]
+    fn the_coarse_clock_never_goes_back_and_keeps_pace_with_the_exact_one() {
+        let (start, exact) = (Moment::now(), Instant::now());
+        let mut last = start;
+        while exact.elapsed() < Duration::from_millis(60) {
+            let now = Moment::now();
+            assert!(now >= last);
+            last = now;
+        }
+        let (coarse_ms, exact_ms) = (last.ms_since(start), exact.elapsed().as_millis() as u64);
+        assert!((40..=exact_ms + 20).contains(&coarse_ms), "{coarse_ms} of {exact_ms} ms");
+    }
+
+    #[test]
+    fn the_calendar_agrees_with_std() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        assert!(unix_seconds().abs_diff(now) <= 1);
+    }
+
+    #[test]
+    fn an_unknown_clock_falls_back_to_the_exact_one() {
+        let unknown = 15; // No Linux clock has this number.
+        assert_eq!(try_read(unknown), None);
+        assert!(read(unknown, libc::CLOCK_MONOTONIC) > Duration::ZERO);
+    }
+
+    #[test]
+    fn spans_round_up_and_saturate() {
+        for (start, span, end) in [
+            (5, Duration::from_secs(2), 2_005),
+            (5, Duration::from_micros(1), 6),
+            (5, Duration::ZERO, 5),
+            (5, Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(Moment::from_ms(start).after(span).ms(), end);
+        }
+        assert_eq!(Moment::from_ms(3).ms_since(Moment::from_ms(5)), 0);
+    }
+}

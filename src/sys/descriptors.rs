@@ -1,0 +1,146 @@
+//! How many descriptors the process may hold, and one kept back for when there are no more.
+//!
+//! A server that has used up its descriptors cannot even accept a client to refuse it. The
+//! [`Reserve`] is a descriptor that can be given up for that moment: release it, accept, answer
+//! `503`, close, restore it.
+
+#![allow(unsafe_code)] // getrlimit(2) and setrlimit(2) have no safe wrapper in std.
+
+use std::fs::File;
+use std::io;
+use std::mem::zeroed;
+
+/// Raises the soft limit of open descriptors to the hard one, and returns the limit then in force.
+///
+/// The soft one is often 1,024 for the sake of programs that use select(2).
+///
+/// # Errors
+///
+/// What the kernel reports, when the limit can be neither read nor raised.
+pub fn raise_limit() -> io::Result<u64> {
+    let mut limit = read_limit()?;
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        write_limit(&limit)?;
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// The soft limit of open descriptors.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn limit() -> io::Result<u64> {
+    read_limit().map(|limit| limit.rlim_cur)
+}
+
+/// One descriptor held back, to be given up when all others are in use.
+#[derive(Debug)]
+pub struct Reserve {
+    held: Option<File>,
+}
+
+impl Reserve {
+    /// Takes the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// When none is left, or `/dev/null` cannot be opened.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { held: Some(take()?) })
+    }
+
+    /// Gives the descriptor up, so that the next call that needs one succeeds; false if it had
+    /// been given up before.
+    pub fn release(&mut self) -> bool {
+        self.held.take().is_some()
+    }
+
+    /// Takes a descriptor again if it was given up; false if none is left, to be tried again
+    /// after a close.
+    pub fn restore(&mut self) -> bool {
+        if self.held.is_none() {
+            self.held = take().ok();
+        }
+        self.held.is_some()
+    }
+}
+
+fn take() -> io::Result<File> {
+    File::open("/dev/null")
+}
+
+fn read_limit() -> io::Result<libc::rlimit> {
+    // SAFETY: an `rlimit` is two integers, for which all zeros is a value.
+    let mut limit: libc::rlimit = unsafe { zeroed() };
+    // SAFETY: the kernel writes one `rlimit`, to where one lives.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn write_limit(limit: &libc::rlimit) -> io::Result<()> {
+    // SAFETY: the kernel reads one `rlimit`, which outlives the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::{env, iter};
+
+    /// Runs `body` in a process of its own: the limit is the whole process's, and other tests run
+    /// beside this one.
+    fn alone(test: &str, body: fn()) {
+        const CHILD: &str = "MILLRACE_TEST_CHILD";
+        if env::var_os(CHILD).is_some() {
+            return body();
+        }
+        let test = format!("sys::descriptors::tests::{test}");
+        let output = Command::new(env::current_exe().unwrap())
+            .args([test.as_str(), "--exact"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && report.contains("1 passed"), "{report}");
+    }
+
+    #[test]
+    fn the_soft_limit_rises_to_the_hard_one() {
+        alone("the_soft_limit_rises_to_the_hard_one", || {
+            let hard = read_limit().unwrap().rlim_max;
+            write_limit(&libc::rlimit { rlim_cur: 64, rlim_max: hard }).unwrap();
+            assert_eq!(limit().unwrap(), 64);
+            assert_eq!(raise_limit().unwrap(), hard);
+            assert_eq!(limit().unwrap(), hard);
+        });
+    }
+
+    #[test]
+    fn the_reserve_lends_the_last_descriptor() {
+        alone("the_reserve_lends_the_last_descriptor", || {
+            let hard = read_limit().unwrap().rlim_max;
+            write_limit(&libc::rlimit { rlim_cur: 64, rlim_max: hard }).unwrap();
+            let mut reserve = Reserve::new().unwrap();
+            let mut others: Vec<File> = iter::from_fn(|| take().ok()).collect();
+            assert!(take().is_err() && Reserve::new().is_err());
+
+            assert!(reserve.release() && !reserve.release());
+            let refused = take().unwrap();
+            assert!(!reserve.restore());
+            drop(refused);
+            assert!(reserve.restore() && reserve.restore());
+            assert!(take().is_err());
+
+            others.pop();
+            assert!(take().is_ok());
+        });
+    }
+}

@@ -1,0 +1,26 @@
+//! What an error of a system call means, where `std::io::ErrorKind` has no name for it.
+
+use std::io;
+
+/// The process or the system has no descriptor left (`EMFILE`, `ENFILE`).
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// The kernel has no memory left for this (`ENOBUFS`, `ENOMEM`).
+pub fn is_out_of_memory(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_apart() {
+        let error = io::Error::from_raw_os_error;
+        assert!(is_out_of_descriptors(&error(libc::EMFILE)) && is_out_of_descriptors(&error(libc::ENFILE)));
+        assert!(is_out_of_memory(&error(libc::ENOBUFS)) && is_out_of_memory(&error(libc::ENOMEM)));
+        assert!(!is_out_of_descriptors(&error(libc::EAGAIN)) && !is_out_of_memory(&error(libc::ECONNABORTED)));
+    }
+}

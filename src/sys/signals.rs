@@ -1,0 +1,127 @@
+//! The signals that ask the server to stop.
+//!
+//! They are blocked before the first thread starts, which inherits the mask, and then fetched by
+//! the main thread one at a time: no handler runs between two instructions of a worker, and no
+//! system call of a worker is interrupted. `SIGPIPE` needs nothing here, the runtime of Rust
+//! ignores it before `main` (a test below holds it to that).
+
+#![allow(unsafe_code)] // Signal masks and sigtimedwait(2) are not in std.
+
+use std::io;
+use std::mem::zeroed;
+use std::ptr::null_mut;
+use std::time::{Duration, Instant};
+
+/// A request to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `SIGINT`, the interrupt key of a terminal.
+    Interrupt,
+    /// `SIGTERM`, what service managers and kill(1) send.
+    Terminate,
+}
+
+/// The signals of [`Signal`], blocked, and waiting to be fetched.
+// Only `block` makes one, so whoever waits has blocked.
+#[derive(Debug)]
+pub struct Signals(());
+
+impl Signals {
+    /// Blocks the signals for the calling thread and every thread it starts from now on; to be
+    /// called before the first.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel reports.
+    pub fn block() -> io::Result<Self> {
+        // SAFETY: the mask outlives the call, and a null old mask is not written.
+        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &mask(), null_mut()) } {
+            0 => Ok(Self(())),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
+    /// Waits until a signal comes, at most for `timeout` (none: for ever), and takes it; `None`
+    /// when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel reports.
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<Option<Signal>> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let remaining = deadline.map(|deadline| {
+                let remaining = deadline.saturating_duration_since(Instant::now());
+                libc::timespec {
+                    // 68 years fit the field on every architecture.
+                    tv_sec: remaining.as_secs().min(i32::MAX as u64) as _,
+                    tv_nsec: remaining.subsec_nanos().into(),
+                }
+            });
+            let remaining = remaining.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            // SAFETY: mask and time outlive the call, a null time waits for ever, and a null
+            // description of the signal is not written.
+            match unsafe { libc::sigtimedwait(&mask(), null_mut(), remaining) } {
+                libc::SIGINT => return Ok(Some(Signal::Interrupt)),
+                libc::SIGTERM => return Ok(Some(Signal::Terminate)),
+                _ => {}
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                // A debugger or SIGSTOP in between: the rest of the time remains to be waited.
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => return Ok(None),
+                _ => return Err(error),
+            }
+        }
+    }
+}
+
+/// The set of the signals of [`Signal`].
+fn mask() -> libc::sigset_t {
+    // SAFETY: a `sigset_t` is an array of integers; `sigemptyset` makes it a set.
+    let mut mask: libc::sigset_t = unsafe { zeroed() };
+    // SAFETY: `mask` is ours.
+    unsafe { libc::sigemptyset(&mut mask) };
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: `mask` is ours, and the numbers are signals.
+        unsafe { libc::sigaddset(&mut mask, signal) };
+    }
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::thread;
+
+    #[test]
+    fn signals_are_fetched_one_by_one_and_waiting_ends() {
+        // A thread of its own, whose mask ends with it.
+        thread::spawn(|| {
+            let signals = Signals::block().unwrap();
+            let soon = Some(Duration::from_millis(20));
+            for (number, signal) in
+                [(libc::SIGTERM, Signal::Terminate), (libc::SIGINT, Signal::Interrupt)]
+            {
+                // SAFETY: the signal is sent to this thread, which has blocked it.
+                unsafe { libc::raise(number) };
+                assert_eq!(signals.wait(None).unwrap(), Some(signal));
+            }
+            let start = Instant::now();
+            assert_eq!(signals.wait(soon).unwrap(), None);
+            assert!(start.elapsed() >= Duration::from_millis(20));
+            assert_eq!(signals.wait(Some(Duration::ZERO)).unwrap(), None);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn writing_to_who_has_gone_is_an_error_and_no_death() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(writer.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}
