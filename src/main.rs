@@ -132,7 +132,9 @@ fn config(options: &Options) -> Result<Config, String> {
 /// Opens the listening sockets; the default address is IPv4 only where IPv6 is off.
 fn listen(listen: &Listen, config: &Config) -> Result<Bound, String> {
     let mut last_error = String::new();
-    for address in listen.candidates().map_err(|error| format!("cannot resolve {listen}: {error}"))? {
+    for address in
+        listen.candidates().map_err(|error| format!("cannot resolve {listen}: {error}"))?
+    {
         match Bound::new(address, config) {
             Ok(bound) => return Ok(bound),
             Err(error) => {

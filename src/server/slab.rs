@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(slab.remove(first), Some("first"));
         let second = slab.insert("second");
         assert_eq!(first.index, second.index);
-        assert_eq!((slab.get_mut(first), slab.remove(first)), (None, None));
+        assert_eq!(slab.get_mut(first), None);
+        assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get_mut(second), Some(&mut "second"));
         assert_eq!((slab.len(), slab.keys()), (1, vec![second]));
     }

@@ -19,8 +19,14 @@ mod tests {
     #[test]
     fn errors_are_told_apart() {
         let error = io::Error::from_raw_os_error;
-        assert!(is_out_of_descriptors(&error(libc::EMFILE)) && is_out_of_descriptors(&error(libc::ENFILE)));
+        assert!(
+            is_out_of_descriptors(&error(libc::EMFILE))
+                && is_out_of_descriptors(&error(libc::ENFILE))
+        );
         assert!(is_out_of_memory(&error(libc::ENOBUFS)) && is_out_of_memory(&error(libc::ENOMEM)));
-        assert!(!is_out_of_descriptors(&error(libc::EAGAIN)) && !is_out_of_memory(&error(libc::ECONNABORTED)));
+        assert!(
+            !is_out_of_descriptors(&error(libc::EAGAIN))
+                && !is_out_of_memory(&error(libc::ECONNABORTED))
+        );
     }
 }
