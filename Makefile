@@ -9,7 +9,7 @@ help: ## List the targets
 
 # The first thing a newcomer does, so it may be reset and started again with the same command.
 run: ## Build the server and start it on port 8080
-	cargo run --release --locked --package millrace -- --listen '[::]:8080' --allow-reset $(ARGS)
+	cargo run --release --locked --package millrace -- --allow-reset $(ARGS)
 
 # The main job: the exit status says whether every event was counted exactly. Both programs are
 # built first, so that no compiler runs beside the measurement.
