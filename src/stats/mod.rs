@@ -1,1 +1,109 @@
-//! The room `stats`.
+//! Exact statistics of events: how many, of how many users, and the sum of their values.
+//!
+//! Each worker counts in a [`Shard`] of its own; a [`Snapshot`] is the state at one instant. Three
+//! subjects make it up, and each stands alone:
+//!
+//! - `section`: batches that become visible whole, and instants at which everything is read;
+//! - [`sum`]: an exact sum of doubles;
+//! - `users`: an exact set of ids.
+//!
+//! What is left out: sockets, text, the clock, and where random keys come from.
+
+mod batch;
+mod section;
+mod shard;
+mod snapshot;
+pub mod sum;
+mod sync;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+pub use batch::BATCH_EVENTS_MAX;
+pub use shard::{Refused, Shard};
+pub use snapshot::Snapshot;
+
+use section::Sections;
+use shard::Totals;
+use users::{Keyed, Users};
+
+/// The statistics of all workers.
+pub struct Statistics {
+    sections: Sections<Totals, Users>,
+    shard_taken: Box<[AtomicBool]>,
+    hash: Keyed,
+    users_max: Option<u64>,
+}
+
+impl Statistics {
+    /// Statistics of `workers` workers, all zero. `keys` are random, so that nobody can choose ids
+    /// whose hashes collide. More users than `users_max` are refused.
+    pub fn new(workers: usize, keys: [u64; 2], users_max: Option<u64>) -> Arc<Statistics> {
+        let locals = (0..workers).map(|_| Totals::ZERO);
+        Arc::new(Statistics {
+            sections: Sections::new(locals, Users::new(users_max)),
+            shard_taken: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            hash: Keyed::new(keys),
+            users_max,
+        })
+    }
+
+    /// The shard of `worker`, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker, or its shard was taken before.
+    pub fn shard(self: &Arc<Self>, worker: usize) -> Shard {
+        let taken = self.shard_taken[worker].swap(true, Ordering::Relaxed);
+        assert!(!taken, "the shard of worker {worker} was taken before");
+        Shard::new(Arc::clone(self), worker, self.hash)
+    }
+
+    /// The state at an instant between call and return. Waits for no more than the batches that
+    /// are just being committed, and for snapshots that came before.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut worker_events = Vec::with_capacity(self.sections.seat_count());
+        let mut total = Totals::ZERO;
+        self.sections.instant(|instant| {
+            instant.for_each_local(|local| {
+                worker_events.push(local.events);
+                total.events += local.events;
+                total.users += local.users;
+                total.sum.merge(&local.sum);
+            });
+        });
+        Snapshot {
+            events: total.events,
+            users: total.users,
+            sum: total.sum.round(),
+            worker_events: worker_events.into_boxed_slice(),
+        }
+    }
+
+    /// Sets everything to zero at an instant between call and return; the memory of the users is
+    /// given back soon after.
+    pub fn reset(&self) {
+        let empty = Users::new(self.users_max);
+        let old = self.sections.instant(|instant| {
+            instant.for_each_local(|local| *local = Totals::ZERO);
+            instant.replace_shared(empty)
+        });
+        give_back(old);
+    }
+}
+
+/// Drops a set; a large one in a thread of its own, since the caller has other work to do.
+fn give_back(users: Users) {
+    if users.page_bytes() > DROP_AT_ONCE_BYTES_MAX {
+        // Where no thread can be had, the closure and the set in it are dropped here.
+        let _ = thread::Builder::new().name("reset".into()).spawn(move || drop(users));
+    }
+}
+
+/// Unmapping this much takes about a millisecond.
+const DROP_AT_ONCE_BYTES_MAX: usize = 8 << 20;
+
+#[cfg(all(test, not(loom)))]
+mod tests;

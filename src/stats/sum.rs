@@ -1,0 +1,185 @@
+//! The exact sum of doubles, rounded once, when it is asked for.
+//!
+//! Radford M. Neal's small superaccumulator ("Fast exact summation using small and large
+//! superaccumulators", 2015, arXiv:1505.05571). A double is an integer of 53 bits times a power of
+//! two, so that all of them together span less than 2,100 bits: a fixed-point number wide enough
+//! holds any sum of them without loss, whatever the order, the magnitudes and the intermediate
+//! results.
+//!
+//! The number is kept as 67 *chunks*. Chunk `i` is a signed integer that counts units of
+//! 2^(32 i − 1075), so that neighbours overlap by 32 bits:
+//!
+//! ```text
+//!   chunk i+1   ┌───────────── 64 ─────────────┐
+//!   chunk i                     ┌───────────── 64 ─────────────┐
+//!                               └──── 32 ──────┘
+//!   a double's 53 bits, shifted by 0..=31:  [ high, < 2^52 ][ low, 32 ]
+//! ```
+//!
+//! An addition splits the shifted significand into 32 bits for chunk `i` and the rest, less than
+//! 2^52, for chunk `i + 1`; carries wait in the overlap. After 2^11 − 1 additions a chunk could
+//! overflow, so before that they are propagated. The top chunk has 63 bits above the weight
+//! 2^1037, room for 2^74 times the largest double: more events than a 64-bit count can hold.
+//!
+//! What is left out: infinities and NaN, which the event parser refuses; directed rounding.
+
+use std::ops::Range;
+
+/// An exact sum of finite doubles. Fixed size, no allocation.
+#[derive(Clone, Debug)]
+pub struct Sum {
+    chunks: [i64; CHUNK_COUNT],
+    /// Additions since carries were propagated; every |chunk| ≤ `additions` × 2^52.
+    additions: u32,
+}
+
+impl Sum {
+    /// The empty sum, zero.
+    pub const ZERO: Sum = Sum { chunks: [0; CHUNK_COUNT], additions: 1 };
+
+    /// Adds `value`, which must be finite.
+    #[inline]
+    pub fn add(&mut self, value: f64) {
+        self.add_all(&[value]);
+    }
+
+    /// Adds all of `values`, which must be finite.
+    #[inline]
+    pub fn add_all(&mut self, values: &[f64]) {
+        for run in values.chunks(ADDITIONS_MAX as usize / 2) {
+            self.make_room(run.len() as u32);
+            for &value in run {
+                self.add_without_carry(value);
+            }
+        }
+    }
+
+    /// Adds another sum, as if its values had been added one by one.
+    pub fn merge(&mut self, other: &Sum) {
+        if self.additions + other.additions > ADDITIONS_MAX {
+            self.propagate();
+        }
+        if self.additions + other.additions > ADDITIONS_MAX {
+            let mut other = other.clone();
+            other.propagate();
+            return self.merge(&other);
+        }
+        self.additions += other.additions;
+        for (chunk, other) in self.chunks.iter_mut().zip(&other.chunks) {
+            *chunk += other;
+        }
+    }
+
+    /// The double nearest to the exact sum, of two equally near ones the even one; `None` where
+    /// that would be an infinity (IEEE 754, 4.3.1 roundTiesToEven). A zero is positive.
+    pub fn round(&self) -> Option<f64> {
+        let (negative, digits) = self.magnitude()?;
+        let Some(top) = digits.iter().rposition(|&digit| digit != 0) else {
+            return Some(0.0);
+        };
+        let top_bit = top * 32 + 31 - digits[top].leading_zeros() as usize;
+        // Bit 1 has the weight of the smallest subnormal, 2^-1074, and nothing is finer. From
+        // there on the number of the lowest bit kept is also the exponent field of the result.
+        let low_bit = top_bit.saturating_sub(SIGNIFICAND_BITS - 1).max(1);
+        let significand = bits(&digits, low_bit..low_bit + SIGNIFICAND_BITS);
+        let half = bits(&digits, low_bit - 1..low_bit) == 1;
+        let beyond_half = any_bit_below(&digits, low_bit - 1);
+        let round_up = half && (beyond_half || significand & 1 == 1);
+        // A significand with its leading bit adds one to the exponent field; one without it is
+        // subnormal, field 0; one that rounding has carried to 2^53 adds two. All as they should.
+        let encoded = ((low_bit as u64 - 1) << (SIGNIFICAND_BITS - 1)) + significand;
+        let encoded = encoded + u64::from(round_up);
+        let value = f64::from_bits(encoded);
+        (encoded < f64::INFINITY.to_bits()).then_some(if negative { -value } else { value })
+    }
+
+    /// Makes sure that `count` more additions cannot overflow a chunk.
+    #[inline]
+    fn make_room(&mut self, count: u32) {
+        if self.additions + count > ADDITIONS_MAX {
+            self.propagate();
+        }
+        self.additions += count;
+    }
+
+    /// Without a branch on the sign, which nothing could predict.
+    #[inline]
+    fn add_without_carry(&mut self, value: f64) {
+        debug_assert!(value.is_finite());
+        let encoded = value.to_bits();
+        let field = (encoded >> (SIGNIFICAND_BITS - 1)) as usize & EXPONENT_FIELD_MASK;
+        let fraction = encoded & ((1 << (SIGNIFICAND_BITS - 1)) - 1);
+        let normal = u64::from(field != 0);
+        // Subnormals have the exponent of field 1 and no leading bit.
+        let exponent = field + 1 - normal as usize;
+        let significand = fraction | normal << (SIGNIFICAND_BITS - 1);
+        let shift = exponent % 32;
+        let low = (significand << shift & 0xffff_ffff) as i64;
+        let high = (significand >> (32 - shift)) as i64;
+        let sign = encoded as i64 >> 63;
+        // The mask tells the compiler what is so anyway: a finite double's index is 63 at most.
+        let index = (exponent / 32) & 63;
+        self.chunks[index] += (low ^ sign) - sign;
+        self.chunks[index + 1] += (high ^ sign) - sign;
+    }
+
+    /// Moves what exceeds 32 bits of a chunk into the next; all but the top one become digits,
+    /// 0..2^32, and the top one carries the sign.
+    #[cold]
+    fn propagate(&mut self) {
+        let mut carry = 0;
+        for chunk in &mut self.chunks[..TOP_CHUNK] {
+            let value = *chunk + carry;
+            *chunk = value & 0xffff_ffff;
+            carry = value >> 32;
+        }
+        self.chunks[TOP_CHUNK] += carry;
+        self.additions = 1;
+    }
+
+    /// Whether the sum is negative, and its magnitude in digits of 32 bits, lowest first; `None`
+    /// if it needs the top chunk, whose unit is beyond the range of doubles.
+    fn magnitude(&self) -> Option<(bool, [u32; TOP_CHUNK])> {
+        let mut sum = self.clone();
+        sum.propagate();
+        let negative = sum.chunks[TOP_CHUNK] < 0;
+        if negative {
+            sum.chunks = sum.chunks.map(|chunk| -chunk);
+            sum.propagate();
+        }
+        let fits = sum.chunks[TOP_CHUNK] == 0;
+        fits.then(|| (negative, std::array::from_fn(|i| sum.chunks[i] as u32)))
+    }
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Sum::ZERO
+    }
+}
+
+/// The bits of `range`, at most 64, the lowest first.
+fn bits(digits: &[u32; TOP_CHUNK], range: Range<usize>) -> u64 {
+    let digit = |i: usize| u128::from(digits.get(i).copied().unwrap_or(0));
+    let first = range.start / 32;
+    let window = digit(first) | digit(first + 1) << 32 | digit(first + 2) << 64;
+    (window >> (range.start % 32)) as u64 & (u64::MAX >> (64 - range.len()))
+}
+
+fn any_bit_below(digits: &[u32; TOP_CHUNK], bit: usize) -> bool {
+    let whole = bit / 32;
+    digits[..whole].iter().any(|&digit| digit != 0) || digits[whole] & ((1 << (bit % 32)) - 1) != 0
+}
+
+/// Bits of a double's significand with its leading bit.
+const SIGNIFICAND_BITS: usize = f64::MANTISSA_DIGITS as usize;
+const EXPONENT_FIELD_MASK: usize = 0x7ff;
+/// The exponent field's upper 6 bits choose one of 64 chunks, the high part needs one more, and
+/// two hold what carries beyond the largest double.
+const CHUNK_COUNT: usize = 67;
+const TOP_CHUNK: usize = CHUNK_COUNT - 1;
+/// Additions of less than 2^52 that fit an `i64`.
+const ADDITIONS_MAX: u32 = (1 << 11) - 1;
+
+#[cfg(all(test, not(loom)))]
+mod tests;

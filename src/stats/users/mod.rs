@@ -1,0 +1,98 @@
+//! The set of distinct user ids, compared in full, shared by all workers.
+//!
+//! 64 stripes, chosen by the upper bits of a keyed hash, so that workers that insert seldom meet.
+//! Each has a table of 64-bit slots ([`segment`]) and the ids' bytes ([`arena`]); both grow by pages
+//! of 4 KiB out of one supply ([`pages`]), so that no insertion is ever slow. An id like
+//! `user_12345` costs its 10 bytes, 1 for their number, and 9 to 18 of table.
+//!
+//! Hashes are handed in, so that tests can make ids collide. What is left out: removing an id. A
+//! reset replaces the set by an empty one.
+
+mod arena;
+mod hash;
+mod page_table;
+mod pages;
+mod prefetch;
+mod quota;
+mod segment;
+mod stripe;
+
+pub(super) use hash::Keyed;
+
+use pages::{PAGE_BYTES, Pages};
+use quota::Quota;
+use stripe::Stripe;
+
+/// A set of ids.
+pub(super) struct Users {
+    /// Before the pages, which their arrays point into.
+    stripes: Box<[Stripe]>,
+    pages: Pages,
+    quota: Quota,
+}
+
+/// What became of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was in the set.
+    Known,
+    /// It is now.
+    New,
+    /// It is not: there are as many users as may be, or no memory is left for more.
+    Refused,
+}
+
+impl Users {
+    /// An empty set for `users_max` ids, any number if `None`.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no memory even for an empty set.
+    pub fn new(users_max: Option<u64>) -> Users {
+        let pages = Pages::new();
+        let stripe = |_| Stripe::new(&pages).expect("memory for an empty set");
+        let stripes = (0..STRIPE_COUNT).map(stripe).collect();
+        Users { stripes, pages, quota: Quota::new(users_max) }
+    }
+
+    /// Makes `id`, of 1 to 256 bytes, an element if it is none and may become one. The same id
+    /// must always come with the same hash.
+    #[inline]
+    pub fn insert(&self, hash: u64, id: &[u8]) -> Outcome {
+        let (stripe, fragment) = self.place(hash);
+        if stripe.finds(fragment, id) {
+            return Outcome::Known;
+        }
+        stripe.insert(fragment, id, &self.quota, &self.pages)
+    }
+
+    /// Begins to fetch what `insert` will read of the ids with these hashes: all the slots first,
+    /// then all the ids they lead to.
+    #[inline]
+    pub fn prefetch(&self, hashes: &[u64]) {
+        for &hash in hashes {
+            let (stripe, fragment) = self.place(hash);
+            stripe.prefetch_slot(fragment);
+        }
+        for &hash in hashes {
+            let (stripe, fragment) = self.place(hash);
+            stripe.prefetch_id(fragment);
+        }
+    }
+
+    /// Bytes of all pages in use.
+    pub fn page_bytes(&self) -> usize {
+        self.pages.taken() * PAGE_BYTES
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> (&Stripe, u32) {
+        (&self.stripes[(hash >> (64 - STRIPE_BITS)) as usize], hash as u32)
+    }
+}
+
+const STRIPE_BITS: u32 = if cfg!(loom) { 0 } else { 6 };
+const STRIPE_COUNT: usize = 1 << STRIPE_BITS;
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,176 @@
+//! One of the sets that the users are divided into, each with a writer of its own.
+//!
+//! Extendible hashing: a directory indexed by the upper bits of the fragment leads to segments;
+//! a full segment is split in two, and the directory doubles when it has no bit left to tell the
+//! two apart. So growth moves a page's worth of entries at a time, wherever the set stands.
+//!
+//! A known user is found without a lock and without writing: directory, segment, id. A user not
+//! found may be new, or may just be moving; the writer's mutex is taken, and the second look, with
+//! nobody moving anything, is final.
+
+#![allow(unsafe_code)] // The directory's pages are segments.
+
+use std::ptr::NonNull;
+
+use super::Outcome;
+use super::arena::{Arena, ArenaWriter};
+use super::page_table::{Arrays, ORDER_MAX, PageArray, PageTable};
+use super::pages::{Page, Pages};
+use super::prefetch::prefetch;
+use super::quota::Quota;
+use super::segment::{Fragment, Segment};
+use crate::stats::sync::{Mutex, OwnLine, lock};
+
+/// A set of ids. The pages it is given must be of one supply that outlives it.
+pub struct Stripe {
+    readers: OwnLine<ReadSide>,
+    /// On a line of its own, so that inserting does not disturb those who only read.
+    writer: OwnLine<Mutex<Writer>>,
+}
+
+/// Written only when an array is replaced.
+struct ReadSide {
+    directory: PageTable,
+    arena: Arena,
+}
+
+struct Writer {
+    directory: Arrays,
+    arena: ArenaWriter,
+}
+
+impl Stripe {
+    /// An empty set; `None` when the system has no more memory.
+    pub fn new(pages: &Pages) -> Option<Stripe> {
+        let (directory, directory_arrays) = PageTable::new();
+        let (arena, arena_writer) = Arena::new();
+        // SAFETY: a fresh page.
+        let segment = unsafe { Segment::make(pages.take()?, 0) };
+        // SAFETY: the arrays are on this stack.
+        unsafe { directory.load() }.set(0, segment.cast());
+        Some(Stripe {
+            readers: OwnLine(ReadSide { directory, arena }),
+            writer: OwnLine(Mutex::new(Writer {
+                directory: directory_arrays,
+                arena: arena_writer,
+            })),
+        })
+    }
+
+    /// Whether `id` is in the set: yes is final; no may mean that it is being inserted or moved.
+    #[inline]
+    pub fn finds(&self, fragment: Fragment, id: &[u8]) -> bool {
+        self.segment(fragment).find(fragment, |reference| {
+            // SAFETY: the segment's entries are of this arena, and `find` acquired what `insert`
+            // released; the writer lives in `self` and the pages longer, by `new`'s condition.
+            unsafe { self.readers.0.arena.holds(reference, id) }
+        })
+    }
+
+    /// Begins to fetch the slot where the search for `fragment` starts.
+    #[inline]
+    pub fn prefetch_slot(&self, fragment: Fragment) {
+        prefetch(self.segment(fragment).slot_address(fragment));
+    }
+
+    /// Begins to fetch the first id that the search for `fragment` will compare.
+    #[inline]
+    pub fn prefetch_id(&self, fragment: Fragment) {
+        self.segment(fragment).find(fragment, |reference| {
+            // SAFETY: as in `finds`.
+            prefetch(unsafe { self.readers.0.arena.address(reference) });
+            true
+        });
+    }
+
+    /// Inserts `id` unless it is there or may not be.
+    #[cold]
+    #[inline(never)]
+    pub fn insert(&self, fragment: Fragment, id: &[u8], quota: &Quota, pages: &Pages) -> Outcome {
+        let mut writer = lock(&self.writer.0);
+        if self.finds(fragment, id) {
+            return Outcome::Known;
+        }
+        if !quota.take() {
+            return Outcome::Refused;
+        }
+        let arena = &self.readers.0.arena;
+        let entry = self
+            .segment_with_room(&mut writer, fragment, pages)
+            .and_then(|segment| Some((segment, arena.append(&mut writer.arena, id, pages)?)));
+        let Some((segment, reference)) = entry else {
+            quota.give_back();
+            return Outcome::Refused;
+        };
+        segment.insert(fragment, reference);
+        Outcome::New
+    }
+
+    #[inline]
+    fn segment(&self, fragment: Fragment) -> &Segment {
+        let directory = self.directory();
+        let page = directory.page(prefix(fragment, directory.order()));
+        debug_assert!(!page.is_null());
+        // SAFETY: the directory's entries are segments, set before the directory was published,
+        // whose pages live longer than `self`.
+        unsafe { &*page.cast::<Segment>() }
+    }
+
+    #[inline]
+    fn directory(&self) -> PageArray<'_> {
+        // SAFETY: the arrays live in `self.writer`.
+        unsafe { self.readers.0.directory.load() }
+    }
+
+    /// Splits until the segment of `fragment` has room. `None` when memory has run out, or when
+    /// so many ids agree in so many bits of a keyed hash as will not happen before it does.
+    fn segment_with_room(
+        &self,
+        writer: &mut Writer,
+        fragment: Fragment,
+        pages: &Pages,
+    ) -> Option<&Segment> {
+        loop {
+            let segment = self.segment(fragment);
+            if !segment.is_full() {
+                return Some(segment);
+            }
+            self.split(writer, segment, fragment, pages)?;
+        }
+    }
+
+    fn split(
+        &self,
+        writer: &mut Writer,
+        segment: &Segment,
+        fragment: Fragment,
+        pages: &Pages,
+    ) -> Option<()> {
+        let depth = segment.depth();
+        if depth == ORDER_MAX {
+            return None;
+        }
+        // SAFETY: a fresh page.
+        let sibling: NonNull<Segment> = unsafe { Segment::make(pages.take()?, depth + 1) };
+        if depth == self.directory().order() {
+            self.readers.0.directory.grow_spread(&mut writer.directory);
+        }
+        // The segment's entries in the directory are a run; its upper half is the sibling's.
+        let directory = self.directory();
+        let half = 1 << (directory.order() - depth - 1);
+        let first = prefix(fragment, depth) * 2 * half;
+        let publish = || {
+            (first + half..first + 2 * half)
+                .for_each(|index| directory.set(index, sibling.cast::<Page>()));
+        };
+        // SAFETY: made above; nobody frees a page.
+        segment.split(unsafe { sibling.as_ref() }, publish);
+        Some(())
+    }
+}
+
+/// The upper `bits` bits.
+#[inline]
+fn prefix(fragment: Fragment, bits: u32) -> usize {
+    (u64::from(fragment) << bits >> 32) as usize
+}
