@@ -255,7 +255,7 @@ fn commit(
         return Status::Ok;
     }
     let refused = shard.commit();
-    if refused.is_empty() && persistence == Persistence::Implied {
+    if refused.is_none() && persistence == Persistence::Implied {
         responses.write_usual(out, staged);
         meters.count(Some(Route::Event), Status::Ok, staged as u64);
         return Status::Ok;

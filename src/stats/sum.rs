@@ -1,156 +1,185 @@
-//! The exact sum of any number of finite doubles, in a fixed 544 bytes.
+//! The exact sum of doubles, rounded once, when it is asked for.
 //!
-//! This is the small superaccumulator of R. M. Neal, "Fast exact summation using small and large
-//! superaccumulators" (2015), arXiv:1505.05571. A finite double is `m * 2^(e - 1075)` with an
-//! integer `m < 2^53` and an exponent field `e` of 1 to 2046, so every sum of doubles is a multiple
-//! of 2^-1075, and is held as one wide integer in overlapping chunks:
+//! Radford M. Neal's small superaccumulator ("Fast exact summation using small and large
+//! superaccumulators", 2015, arXiv:1505.05571). A double is an integer of 53 bits times a power of
+//! two, so that all of them together span less than 2,100 bits: a fixed-point number wide enough
+//! holds any sum of them without loss, whatever the order, the magnitudes and the intermediate
+//! results.
+//!
+//! The number is kept as 67 *chunks*. Chunk `i` is a signed integer that counts units of
+//! 2^(32 i − 1075), so that neighbours overlap by 32 bits:
 //!
 //! ```text
-//! sum = ( chunk[0] + chunk[1] * 2^32 + chunk[2] * 2^64 + … ) * 2^-1075
+//!   chunk i+1   ┌───────────── 64 ─────────────┐
+//!   chunk i                     ┌───────────── 64 ─────────────┐
+//!                               └──── 32 ──────┘
+//!   a double's 53 bits, shifted by 0..=31:  [ high, < 2^52 ][ low, 32 ]
 //! ```
 //!
-//! Chunks are 32 bits apart but 64 wide and signed. The low five bits of `e` shift `m`, the others
-//! choose the chunk; the part below 2^32 is added to that chunk, the rest to the next. No carry
-//! moves then: an addend is below 2^52, so a chunk takes [`ADDS_BETWEEN_CARRIES`] of them before
-//! carries have to be propagated, which costs a tenth of a nanosecond an addition.
+//! An addition splits the shifted significand into 32 bits for chunk `i` and the rest, less than
+//! 2^52, for chunk `i + 1`; carries wait in the overlap. After 2^11 − 1 additions a chunk could
+//! overflow, so before that they are propagated. The top chunk has 63 bits above the weight
+//! 2^1037, room for 2^74 times the largest double: more events than a 64-bit count can hold.
 //!
-//! Nothing is rounded before [`Sum::round`]. So the order of additions, how they were spread over
-//! accumulators that were [merged](Sum::merge), and sums that leave the range of a double in
-//! between make no difference.
+//! What is left out: infinities and NaN, which the event parser refuses; directed rounding.
 
-/// Bits between two chunks.
-const CHUNK_BITS: u32 = 32;
+use std::ops::Range;
 
-/// What a chunk holds once carries have moved: its lowest 32 bits.
-const CHUNK_MASK: i64 = (1 << CHUNK_BITS) - 1;
-
-/// Chunks 0 to 64 take addends; the two above make room for 2^64 of the largest, and for a sign.
-const CHUNK_COUNT: usize = 67;
-
-/// Additions that cannot overflow a chunk: each adds less than 2^52 + 2^32 to what is below 2^32.
-const ADDS_BETWEEN_CARRIES: u32 = 1 << 10;
-const _: () =
-    assert!(ADDS_BETWEEN_CARRIES as u64 * ((1 << 52) + (1 << 32)) < i64::MAX as u64 - (1 << 33));
-
-/// Bits of a double's fraction field.
-const FRACTION_BITS: u32 = 52;
-
-/// The exact sum of the doubles added to it.
+/// An exact sum of finite doubles. Fixed size, no allocation.
 #[derive(Clone, Debug)]
 pub struct Sum {
     chunks: [i64; CHUNK_COUNT],
-    adds_left: u32,
+    /// Additions since carries were propagated; every |chunk| ≤ `additions` × 2^52.
+    additions: u32,
 }
 
 impl Sum {
-    /// The sum of nothing.
-    pub const ZERO: Sum = Sum { chunks: [0; CHUNK_COUNT], adds_left: ADDS_BETWEEN_CARRIES };
+    /// The empty sum, zero.
+    pub const ZERO: Sum = Sum { chunks: [0; CHUNK_COUNT], additions: 1 };
 
     /// Adds `value`, which must be finite.
-    #[inline(always)]
+    #[inline]
     pub fn add(&mut self, value: f64) {
-        debug_assert!(value.is_finite());
-        if self.adds_left == 0 {
-            self.carry();
+        self.add_all(&[value]);
+    }
+
+    /// Adds all of `values`, which must be finite.
+    #[inline]
+    pub fn add_all(&mut self, values: &[f64]) {
+        for run in values.chunks(ADDITIONS_MAX as usize / 2) {
+            self.make_room(run.len() as u32);
+            for &value in run {
+                self.add_without_carry(value);
+            }
         }
-        self.adds_left -= 1;
-        let bits = value.to_bits();
-        let exponent_field = (bits >> FRACTION_BITS) as u32 & 0x7ff;
-        // A subnormal has the exponent of the smallest normal number, and no implicit bit.
-        let is_normal = u32::from(exponent_field != 0);
-        let exponent = exponent_field + 1 - is_normal;
-        let mantissa = (bits & ((1 << FRACTION_BITS) - 1)) | u64::from(is_normal) << FRACTION_BITS;
-        let index = (exponent / CHUNK_BITS) as usize;
-        let shift = exponent % CHUNK_BITS;
-        // The shift may push high bits out; they are in `high`.
-        let low = (mantissa << shift) as i64 & CHUNK_MASK;
-        let high = (mantissa >> (CHUNK_BITS - shift)) as i64;
-        // Negation without a branch: the sign of a value is not predictable.
-        let sign = bits as i64 >> 63;
+    }
+
+    /// Adds another sum, as if its values had been added one by one.
+    pub fn merge(&mut self, other: &Sum) {
+        if self.additions + other.additions > ADDITIONS_MAX {
+            self.propagate();
+        }
+        if self.additions + other.additions > ADDITIONS_MAX {
+            let mut other = other.clone();
+            other.propagate();
+            return self.merge(&other);
+        }
+        self.additions += other.additions;
+        for (chunk, other) in self.chunks.iter_mut().zip(&other.chunks) {
+            *chunk += other;
+        }
+    }
+
+    /// The double nearest to the exact sum, of two equally near ones the even one; `None` where
+    /// that would be an infinity (IEEE 754, 4.3.1 roundTiesToEven). A zero is positive.
+    pub fn round(&self) -> Option<f64> {
+        let (negative, digits) = self.magnitude()?;
+        let Some(top) = digits.iter().rposition(|&digit| digit != 0) else {
+            return Some(0.0);
+        };
+        let top_bit = top * 32 + 31 - digits[top].leading_zeros() as usize;
+        // Bit 1 has the weight of the smallest subnormal, 2^-1074, and nothing is finer. From
+        // there on the number of the lowest bit kept is also the exponent field of the result.
+        let low_bit = top_bit.saturating_sub(SIGNIFICAND_BITS - 1).max(1);
+        let significand = bits(&digits, low_bit..low_bit + SIGNIFICAND_BITS);
+        let half = bits(&digits, low_bit - 1..low_bit) == 1;
+        let beyond_half = any_bit_below(&digits, low_bit - 1);
+        let round_up = half && (beyond_half || significand & 1 == 1);
+        // A significand with its leading bit adds one to the exponent field; one without it is
+        // subnormal, field 0; one that rounding has carried to 2^53 adds two. All as they should.
+        let encoded = ((low_bit as u64 - 1) << (SIGNIFICAND_BITS - 1)) + significand;
+        let encoded = encoded + u64::from(round_up);
+        let value = f64::from_bits(encoded);
+        (encoded < f64::INFINITY.to_bits()).then_some(if negative { -value } else { value })
+    }
+
+    /// Makes sure that `count` more additions cannot overflow a chunk.
+    #[inline]
+    fn make_room(&mut self, count: u32) {
+        if self.additions + count > ADDITIONS_MAX {
+            self.propagate();
+        }
+        self.additions += count;
+    }
+
+    /// Without a branch on the sign, which nothing could predict.
+    #[inline]
+    fn add_without_carry(&mut self, value: f64) {
+        debug_assert!(value.is_finite());
+        let encoded = value.to_bits();
+        let field = (encoded >> (SIGNIFICAND_BITS - 1)) as usize & EXPONENT_FIELD_MASK;
+        let fraction = encoded & ((1 << (SIGNIFICAND_BITS - 1)) - 1);
+        let normal = u64::from(field != 0);
+        // Subnormals have the exponent of field 1 and no leading bit.
+        let exponent = field + 1 - normal as usize;
+        let significand = fraction | normal << (SIGNIFICAND_BITS - 1);
+        let shift = exponent % 32;
+        let low = (significand << shift & 0xffff_ffff) as i64;
+        let high = (significand >> (32 - shift)) as i64;
+        let sign = encoded as i64 >> 63;
+        // The mask tells the compiler what is so anyway: a finite double's index is 63 at most.
+        let index = (exponent / 32) & 63;
         self.chunks[index] += (low ^ sign) - sign;
         self.chunks[index + 1] += (high ^ sign) - sign;
     }
 
-    /// Adds what `other` holds.
-    pub fn merge(&mut self, other: &Sum) {
-        let mut other = other.clone();
-        other.carry();
-        self.carry();
-        for (chunk, more) in self.chunks.iter_mut().zip(other.chunks) {
-            *chunk += more;
-        }
-        self.carry();
-    }
-
-    /// The double nearest to the sum, ties to even (IEEE 754, roundTiesToEven); `None` if that is
-    /// beyond the largest double. A sum of exactly zero is `0.0`.
-    pub fn round(&self) -> Option<f64> {
-        let mut sum = self.clone();
-        sum.carry();
-        let is_negative = sum.chunks[CHUNK_COUNT - 1] < 0;
-        if is_negative {
-            sum.chunks.iter_mut().for_each(|chunk| *chunk = -*chunk);
-            sum.carry();
-        }
-        let magnitude = sum.round_magnitude()?;
-        Some(if is_negative { -magnitude } else { magnitude })
-    }
-
-    /// [`round`](Self::round) of a sum that is not negative and whose carries have moved.
-    fn round_magnitude(&self) -> Option<f64> {
-        let Some(bit_length) = self.bit_length() else { return Some(0.0) };
-        // The lowest bit that the double keeps: 53 bits, but nothing below 2^-1074, which is bit 1.
-        let kept_at = (bit_length - 1).saturating_sub(FRACTION_BITS).max(1);
-        if kept_at > 2046 {
-            return None;
-        }
-        let mantissa = self.bits_from(kept_at);
-        let half = self.bits_from(kept_at - 1) & 1;
-        let rounds_up = half == 1 && (mantissa & 1 == 1 || self.any_below(kept_at - 1));
-        // The implicit bit of the mantissa adds one to the exponent field, and so does a carry out
-        // of it: the encoding of doubles is made for that.
-        let bits = (u64::from(kept_at - 1) << FRACTION_BITS) + mantissa + u64::from(rounds_up);
-        Some(f64::from_bits(bits)).filter(|double| double.is_finite())
-    }
-
-    /// Moves carries up, so that all chunks but the last are from 0 to 2^32 - 1.
+    /// Moves what exceeds 32 bits of a chunk into the next; all but the top one become digits,
+    /// 0..2^32, and the top one carries the sign.
     #[cold]
-    fn carry(&mut self) {
-        let (top, chunks) = self.chunks.split_last_mut().expect("there are chunks");
+    fn propagate(&mut self) {
         let mut carry = 0;
-        for chunk in chunks {
-            let whole = *chunk + carry;
-            *chunk = whole & CHUNK_MASK;
-            carry = whole >> CHUNK_BITS;
+        for chunk in &mut self.chunks[..TOP_CHUNK] {
+            let value = *chunk + carry;
+            *chunk = value & 0xffff_ffff;
+            carry = value >> 32;
         }
-        *top += carry;
-        self.adds_left = ADDS_BETWEEN_CARRIES;
+        self.chunks[TOP_CHUNK] += carry;
+        self.additions = 1;
     }
 
-    /// Bits up to the highest one that is set; `None` if none is.
-    fn bit_length(&self) -> Option<u32> {
-        let index = self.chunks.iter().rposition(|&chunk| chunk != 0)?;
-        Some(index as u32 * CHUNK_BITS + u64::BITS - self.chunks[index].leading_zeros())
-    }
-
-    /// The integer without its lowest `at` bits, for an `at` that leaves at most 54 bits.
-    fn bits_from(&self, at: u32) -> u64 {
-        let index = (at / CHUNK_BITS) as usize;
-        let mut bits = 0u128;
-        // 54 bits that begin within a chunk reach into the two above it. The topmost is 64 wide.
-        for (i, &chunk) in self.chunks[index..].iter().take(3).enumerate() {
-            bits |= (chunk as u128) << (i as u32 * CHUNK_BITS);
+    /// Whether the sum is negative, and its magnitude in digits of 32 bits, lowest first; `None`
+    /// if it needs the top chunk, whose unit is beyond the range of doubles.
+    fn magnitude(&self) -> Option<(bool, [u32; TOP_CHUNK])> {
+        let mut sum = self.clone();
+        sum.propagate();
+        let negative = sum.chunks[TOP_CHUNK] < 0;
+        if negative {
+            sum.chunks = sum.chunks.map(|chunk| -chunk);
+            sum.propagate();
         }
-        (bits >> (at % CHUNK_BITS)) as u64
-    }
-
-    /// Whether any of the lowest `at` bits is set.
-    fn any_below(&self, at: u32) -> bool {
-        let index = (at / CHUNK_BITS) as usize;
-        let partial = self.chunks[index] & ((1 << (at % CHUNK_BITS)) - 1);
-        partial != 0 || self.chunks[..index].iter().any(|&chunk| chunk != 0)
+        let fits = sum.chunks[TOP_CHUNK] == 0;
+        fits.then(|| (negative, std::array::from_fn(|i| sum.chunks[i] as u32)))
     }
 }
 
-#[cfg(test)]
+impl Default for Sum {
+    fn default() -> Self {
+        Sum::ZERO
+    }
+}
+
+/// The bits of `range`, at most 64, the lowest first.
+fn bits(digits: &[u32; TOP_CHUNK], range: Range<usize>) -> u64 {
+    let digit = |i: usize| u128::from(digits.get(i).copied().unwrap_or(0));
+    let first = range.start / 32;
+    let window = digit(first) | digit(first + 1) << 32 | digit(first + 2) << 64;
+    (window >> (range.start % 32)) as u64 & (u64::MAX >> (64 - range.len()))
+}
+
+fn any_bit_below(digits: &[u32; TOP_CHUNK], bit: usize) -> bool {
+    let whole = bit / 32;
+    digits[..whole].iter().any(|&digit| digit != 0) || digits[whole] & ((1 << (bit % 32)) - 1) != 0
+}
+
+/// Bits of a double's significand with its leading bit.
+const SIGNIFICAND_BITS: usize = f64::MANTISSA_DIGITS as usize;
+const EXPONENT_FIELD_MASK: usize = 0x7ff;
+/// The exponent field's upper 6 bits choose one of 64 chunks, the high part needs one more, and
+/// two hold what carries beyond the largest double.
+const CHUNK_COUNT: usize = 67;
+const TOP_CHUNK: usize = CHUNK_COUNT - 1;
+/// Additions of less than 2^52 that fit an `i64`.
+const ADDITIONS_MAX: u32 = (1 << 11) - 1;
+
+#[cfg(all(test, not(loom)))]
 mod tests;

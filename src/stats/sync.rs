@@ -1,79 +1,79 @@
-//! The concurrency primitives of this room: those of std, or of loom while a model is checked.
+//! The primitives this room shares memory with, by one name: std's, or loom's in a model.
+//!
+//! A model (`RUSTFLAGS="--cfg loom"`) runs the very code that is shipped; what differs is only
+//! where these names lead. `UnsafeCell` lends its contents to a closure since that is how loom
+//! sees when an access begins and ends.
 
 #[cfg(not(all(test, loom)))]
-pub use plain::*;
-
+pub(super) use self::real::*;
 #[cfg(all(test, loom))]
-pub use loom::{
-    cell::{ConstPtr, MutPtr, UnsafeCell},
+pub(super) use loom::{
+    cell::UnsafeCell,
     hint::spin_loop,
-    sync::atomic::{AtomicU32, Ordering},
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    },
     thread::yield_now,
 };
 
 #[cfg(not(all(test, loom)))]
-mod plain {
-    #![allow(unsafe_code)] // The duties of these are those of loom's, which checks them.
-
+mod real {
     pub use std::hint::spin_loop;
-    pub use std::sync::atomic::{AtomicU32, Ordering};
+    pub use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
     pub use std::sync::{Mutex, MutexGuard};
     pub use std::thread::yield_now;
 
-    /// `std::cell::UnsafeCell` with the interface of loom's.
+    /// [`std::cell::UnsafeCell`] with the interface of loom's.
     #[derive(Debug)]
     pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
-        /// A cell that holds `value`.
-        pub fn new(value: T) -> Self {
+        pub const fn new(value: T) -> Self {
             UnsafeCell(std::cell::UnsafeCell::new(value))
         }
 
-        /// A pointer to read through.
-        #[inline(always)]
-        pub fn get(&self) -> ConstPtr<T> {
-            ConstPtr(self.0.get())
+        #[inline]
+        pub fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+            read(self.0.get())
         }
 
-        /// A pointer to write through.
-        #[inline(always)]
-        pub fn get_mut(&self) -> MutPtr<T> {
-            MutPtr(self.0.get())
-        }
-    }
-
-    /// A pointer into an [`UnsafeCell`], to read through.
-    #[derive(Debug)]
-    pub struct ConstPtr<T>(*const T);
-
-    impl<T> ConstPtr<T> {
-        /// The value.
-        ///
-        /// # Safety
-        /// The cell lives on, and nobody writes to it while the reference lives.
-        #[inline(always)]
-        pub unsafe fn deref(&self) -> &T {
-            // SAFETY: the pointer comes from a cell, and the caller upholds the rest.
-            unsafe { &*self.0 }
-        }
-    }
-
-    /// A pointer into an [`UnsafeCell`], to write through.
-    #[derive(Debug)]
-    pub struct MutPtr<T>(*mut T);
-
-    impl<T> MutPtr<T> {
-        /// The value.
-        ///
-        /// # Safety
-        /// The cell lives on, and nobody else reads or writes it while the reference lives.
-        #[inline(always)]
-        #[allow(clippy::mut_from_ref)] // As loom has it; exclusiveness is the caller's duty.
-        pub unsafe fn deref(&self) -> &mut T {
-            // SAFETY: the pointer comes from a cell, and the caller upholds the rest.
-            unsafe { &mut *self.0 }
+        #[inline]
+        pub fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+            write(self.0.get())
         }
     }
 }
+
+/// Takes a mutex whether or not a thread has panicked while holding it: nothing in this room
+/// leaves what a mutex guards half changed, so that poison would only spread one panic to all.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waiting for another thread to finish something short.
+#[derive(Default)]
+pub(super) struct Backoff {
+    turns: u32,
+}
+
+impl Backoff {
+    /// Turns spent spinning, a few microseconds in all, before the processor is given up: by then
+    /// the other thread is more likely waiting for a processor than using one.
+    const SPIN_TURNS_MAX: u32 = 128;
+
+    pub fn pause(&mut self) {
+        if self.turns < Self::SPIN_TURNS_MAX {
+            self.turns += 1;
+            spin_loop();
+        } else {
+            yield_now();
+        }
+    }
+}
+
+/// Keeps what one thread writes off the cache lines that another uses. 128 bytes: on x86-64 the
+/// prefetcher fetches lines of 64 bytes in pairs, and several ARM cores have lines of 128.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct OwnLine<T>(pub T);

@@ -1,143 +1,206 @@
-use std::sync::atomic::AtomicU64;
+//! The statistics as a whole: what a worker counts and a reader sees.
 
 use super::*;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicU64;
 
-const KEYS: [u64; 2] = [11, 12];
-
-const SCALE: usize = if cfg!(miri) { 100 } else { 1 };
-
-fn count(shard: &mut Shard, user_id: &str, value: f64) -> bool {
+fn count(shard: &mut Shard, user_id: &str, value: f64) {
     shard.stage(user_id.as_bytes(), value);
-    shard.commit().is_empty()
+    assert!(shard.commit().is_none());
 }
 
 #[test]
-fn what_is_staged_is_not_counted_before_it_is_committed() {
-    let statistics = Statistics::new(1, KEYS, None);
-    let mut shard = statistics.shard(0);
-    shard.stage(b"a", 1.0);
-    shard.stage(b"b", 2.0);
-    assert_eq!(statistics.snapshot().events, 0);
-    shard.discard();
-    assert!(shard.commit().is_empty());
-    assert_eq!(statistics.snapshot().events, 0);
-    shard.stage(b"a", 1.0);
-    shard.stage(b"a", 2.0);
-    assert!(shard.commit().is_empty());
-    let snapshot = statistics.snapshot();
-    assert_eq!(
-        (snapshot.events, snapshot.users, snapshot.sum, snapshot.average()),
-        (2, 1, Some(3.0), Some(1.5))
-    );
+fn nothing_counted() {
+    let snapshot = Statistics::new(2, [1, 2], None).snapshot();
+    let zero = Snapshot { events: 0, users: 0, sum: Some(0.0), worker_events: [0, 0].into() };
+    assert_eq!(snapshot, zero);
+    assert_eq!(snapshot.average(), Some(0.0));
 }
 
 #[test]
-fn nothing_counted_averages_to_zero_and_beyond_the_range_there_is_no_average() {
-    let statistics = Statistics::new(1, KEYS, None);
-    let mut shard = statistics.shard(0);
-    assert_eq!(statistics.snapshot().average(), Some(0.0));
-    count(&mut shard, "a", f64::MAX);
-    count(&mut shard, "a", f64::MAX);
-    let snapshot = statistics.snapshot();
-    assert_eq!((snapshot.events, snapshot.sum, snapshot.average()), (2, None, None));
-}
-
-#[test]
-fn the_limit_of_users_refuses_newcomers_one_by_one() {
-    let statistics = Statistics::new(2, KEYS, Some(2));
+fn what_is_staged_is_seen_when_committed() {
+    let statistics = Statistics::new(2, [1, 2], None);
     let (mut first, mut second) = (statistics.shard(0), statistics.shard(1));
-    assert!(count(&mut first, "a", 1.0));
-    for id in [&b"b"[..], b"c", b"a", b"d", b"b"] {
-        second.stage(id, 1.0);
-    }
-    let refused = second.commit();
-    assert_eq!(
-        (0..5).map(|i| refused.contains(i)).collect::<Vec<_>>(),
-        [false, true, false, true, false]
-    );
+    first.stage(b"a", 1e16);
+    first.stage(b"b", 1.0);
+    assert_eq!((first.staged(), statistics.snapshot().events), (2, 0));
+    assert!(first.commit().is_none());
+    assert_eq!(first.staged(), 0);
+    count(&mut second, "a", -1e16);
     let snapshot = statistics.snapshot();
-    assert_eq!((snapshot.events, snapshot.users, snapshot.sum), (4, 2, Some(4.0)));
+    assert_eq!((snapshot.events, snapshot.users, snapshot.sum), (3, 2, Some(1.0)));
+    assert_eq!(*snapshot.worker_events, [2, 1]);
+    assert_eq!(snapshot.average(), Some(1.0 / 3.0));
+}
+
+#[test]
+fn what_is_discarded_is_never_counted() {
+    let statistics = Statistics::new(1, [1, 2], None);
+    let mut shard = statistics.shard(0);
+    shard.stage(b"lost", 5.0);
+    shard.discard();
+    assert_eq!(shard.staged(), 0);
+    count(&mut shard, "kept", 2.0);
+    let snapshot = statistics.snapshot();
+    assert_eq!((snapshot.events, snapshot.users, snapshot.sum), (1, 1, Some(2.0)));
+}
+
+#[test]
+fn a_batch_holds_as_many_as_it_says() {
+    let statistics = Statistics::new(1, [1, 2], None);
+    let mut shard = statistics.shard(0);
+    for i in 0..BATCH_EVENTS_MAX {
+        assert!(!shard.is_full());
+        shard.stage(&i.to_le_bytes(), 0.25);
+    }
+    assert!(shard.is_full());
+    assert!(shard.commit().is_none());
+    assert!(!shard.is_full());
+    let snapshot = statistics.snapshot();
+    assert_eq!((snapshot.events, snapshot.users), (BATCH_EVENTS_MAX as u64, 64));
+    assert_eq!(snapshot.sum, Some(16.0));
+}
+
+#[test]
+fn refused_events_are_named_and_not_counted() {
+    let statistics = Statistics::new(1, [1, 2], Some(2));
+    let mut shard = statistics.shard(0);
+    let ids = ["a", "b", "c", "a", "c", "b"];
+    for (i, id) in ids.iter().enumerate() {
+        shard.stage(id.as_bytes(), f64::from(1 << i));
+    }
+    let refused = shard.commit();
+    let named: Vec<usize> = (0..100).filter(|&i| refused.contains(i)).collect();
+    assert_eq!((named, refused.count(), refused.is_none()), (vec![2, 4], 2, false));
+    let snapshot = statistics.snapshot();
+    assert_eq!((snapshot.events, snapshot.users), (4, 2));
+    assert_eq!(snapshot.sum, Some(f64::from(1 + 2 + 8 + 32)));
     statistics.reset();
-    assert!(count(&mut first, "c", 1.0), "a reset makes room");
+    count(&mut shard, "c", 1.0);
+    assert_eq!(statistics.snapshot().users, 1, "a reset makes room");
 }
 
 #[test]
-#[should_panic(expected = "has its shard already")]
-fn a_shard_is_given_out_once() {
-    let statistics = Statistics::new(1, KEYS, None);
-    let _first = statistics.shard(0);
-    let _second = statistics.shard(0);
-}
-
-/// Workers count +1 and then -1 while readers look and now and then reset: every reading is a state
-/// that can have been.
-#[test]
-fn every_snapshot_is_a_state_that_was() {
-    const WORKERS: usize = 3;
-    let rounds = 20_000 / SCALE;
-    let statistics = Statistics::new(WORKERS, KEYS, None);
-    let answered = AtomicU64::new(0);
-    thread::scope(|scope| {
-        let writers: Vec<_> = (0..WORKERS)
-            .map(|worker| {
-                let (mut shard, answered) = (statistics.shard(worker), &answered);
-                scope.spawn(move || {
-                    for round in 0..rounds {
-                        // Two events of one user in one batch: seen together or not at all.
-                        let id = format!("user_{}", round % 97 * WORKERS + worker);
-                        shard.stage(id.as_bytes(), 1e300);
-                        shard.stage(id.as_bytes(), -1e300);
-                        shard.commit();
-                        answered.fetch_add(2, Ordering::Release);
-                    }
-                })
-            })
-            .collect();
-        scope.spawn(|| {
-            let mut last = 0;
-            loop {
-                let before = answered.load(Ordering::Acquire);
-                let snapshot = statistics.snapshot();
-                assert!(snapshot.events >= before.max(last), "an answered event is missing");
-                assert!(
-                    snapshot.events.is_multiple_of(2) && snapshot.sum == Some(0.0),
-                    "half a batch"
-                );
-                assert!(snapshot.users * 2 <= snapshot.events, "a user without events");
-                assert_eq!(snapshot.worker_events.iter().sum::<u64>(), snapshot.events);
-                last = snapshot.events;
-                if before == (2 * rounds * WORKERS) as u64 {
-                    break;
-                }
-            }
-        });
-        for writer in writers {
-            writer.join().unwrap();
+fn a_reset_forgets_users_and_values() {
+    let statistics = Statistics::new(1, [1, 2], None);
+    let mut shard = statistics.shard(0);
+    let users = if cfg!(miri) { 100 } else { 400_000 };
+    for _ in 0..2 {
+        for i in 0..users {
+            count(&mut shard, &format!("user_{i}"), f64::MAX);
         }
-    });
-    assert_eq!(statistics.snapshot().users, (97.min(rounds) * WORKERS) as u64);
+        let snapshot = statistics.snapshot();
+        assert_eq!((snapshot.events, snapshot.users), (users, users));
+        assert_eq!((snapshot.sum, snapshot.average()), (None, None));
+        statistics.reset();
+        assert_eq!(statistics.snapshot(), Statistics::new(1, [0, 0], None).snapshot());
+    }
 }
 
 #[test]
-fn a_reset_is_an_instant_too() {
-    let rounds = 5_000 / SCALE;
-    let statistics = Statistics::new(2, KEYS, None);
+#[should_panic(expected = "taken before")]
+fn a_shard_has_one_owner() {
+    let statistics = Statistics::new(1, [1, 2], None);
+    let _first = statistics.shard(0);
+    statistics.shard(0);
+}
+
+/// Writers hand one another a token: whoever has it adds 1 through a worker, and the next takes
+/// it away again through another. A reader that ever sees anything but 0 or 1 saw an effect
+/// without its cause. Batches of two cancelling values must never show at all.
+#[test]
+fn no_reader_sees_an_effect_without_its_cause() {
+    let rounds: u64 = if cfg!(miri) { 20 } else { 20_000 };
+    let statistics = Statistics::new(3, [1, 2], None);
+    // The token's holder, by the parity of the number of events in the chain.
+    let chain = AtomicU64::new(0);
+    let start = Barrier::new(5);
     thread::scope(|scope| {
-        for worker in 0..2 {
-            let mut shard = statistics.shard(worker);
+        for worker in 0..2_u64 {
+            let mut shard = statistics.shard(worker as usize);
+            let (chain, start) = (&chain, &start);
             scope.spawn(move || {
-                for round in 0..rounds {
-                    shard.stage(format!("{worker}:{round}").as_bytes(), 1.0);
-                    shard.stage(format!("{worker}:{round}").as_bytes(), 1.0);
-                    shard.commit();
+                start.wait();
+                for step in (worker..2 * rounds).step_by(2) {
+                    while chain.load(Ordering::Acquire) != step {
+                        thread::yield_now();
+                    }
+                    let value = if worker == 0 { 1.0 } else { -1.0 };
+                    count(&mut shard, &format!("user_{}", step % 1_000), value);
+                    chain.store(step + 1, Ordering::Release);
                 }
             });
         }
-        for _ in 0..rounds / 10 {
-            statistics.reset();
-            let snapshot = statistics.snapshot();
-            assert_eq!(snapshot.sum, Some(snapshot.events as f64));
-            assert_eq!(snapshot.events, 2 * snapshot.users);
+        let mut shard = statistics.shard(2);
+        let (chain, start) = (&chain, &start);
+        scope.spawn(move || {
+            start.wait();
+            let mut i = 0_u64;
+            while chain.load(Ordering::Relaxed) < 2 * rounds {
+                shard.stage(format!("a{i}").as_bytes(), 1e300);
+                shard.stage(format!("b{i}").as_bytes(), -1e300);
+                assert!(shard.commit().is_none());
+                i += 1;
+                thread::yield_now();
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                start.wait();
+                let mut last = statistics.snapshot();
+                while chain.load(Ordering::Acquire) < 2 * rounds {
+                    let answered = chain.load(Ordering::Acquire);
+                    let now = statistics.snapshot();
+                    let [plus, minus, pairs] = now.worker_events[..] else { unreachable!() };
+                    assert!(plus == minus || plus == minus + 1);
+                    assert_eq!(now.sum, Some((plus - minus) as f64));
+                    assert!(plus + minus >= answered, "what was answered is in it");
+                    assert_eq!(pairs % 2, 0, "a batch is seen whole");
+                    assert_eq!(now.users, (plus + minus).min(1_000) + pairs);
+                    assert!(now.events >= last.events && now.users >= last.users);
+                    last = now;
+                }
+            });
         }
+    });
+    assert_eq!(statistics.snapshot().sum, Some(0.0));
+}
+
+/// Resets in mid-stream: an event and its user stay together on one side of each reset.
+#[test]
+fn a_reset_cuts_between_batches() {
+    let rounds = if cfg!(miri) { 10 } else { 20_000 };
+    let statistics = Statistics::new(2, [1, 2], None);
+    let done = AtomicBool::new(false);
+    let check = || {
+        let now = statistics.snapshot();
+        assert_eq!((now.events, now.events % 2), (now.users, 0));
+        assert_eq!(now.sum, Some(now.events as f64));
+    };
+    thread::scope(|scope| {
+        let writers = [0, 1].map(|worker| {
+            let mut shard = statistics.shard(worker);
+            scope.spawn(move || {
+                for i in 0..rounds {
+                    // Each user once, with one value a user: the three counts stay equal.
+                    shard.stage(format!("{worker}-{i}-a").as_bytes(), 1.0);
+                    shard.stage(format!("{worker}-{i}-b").as_bytes(), 1.0);
+                    assert!(shard.commit().is_none());
+                }
+            })
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                check();
+                thread::yield_now();
+            }
+        });
+        for _ in 0..if cfg!(miri) { 3 } else { 200 } {
+            statistics.reset();
+            check();
+        }
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+        check();
     });
 }

@@ -1,98 +1,119 @@
-//! Memory of the set of users: pages of 4 KiB, cut from large blocks and freed all at once.
+//! Pages of 4 KiB for tables and arenas, given back all at once.
 //!
-//! Segments and ids both live in such pages. Nothing is ever freed alone, so whoever found a page
-//! by its address may go on using it for as long as the set exists. Blocks come zeroed from the
-//! system, and pages that nobody has written to take no memory.
+//! Growing by pages keeps every step of growth short, and lets 64 stripes grow side by side with
+//! little of each unused. Pages are cut from large blocks of zeros that the allocator maps straight
+//! from the system: a page nobody has written to yet costs no resident memory, and dropping the
+//! set returns all of it at once.
 
-#![allow(unsafe_code)] // Zeroed, aligned blocks; given out as raw pages.
+#![allow(unsafe_code)] // Raw memory from the allocator.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
+
+use crate::stats::sync::{Mutex, lock};
 
 /// Bytes of a page, and its alignment.
 pub const PAGE_BYTES: usize = 4096;
 
-/// Pages of a block: 1 MiB, so that a system call and a lock are paid once for 256 pages.
-const BLOCK_PAGES: usize = 256;
+/// A page of raw memory; what it holds is its user's to say.
+#[repr(C, align(4096))]
+pub struct Page([u8; PAGE_BYTES]);
 
-const BLOCK: Layout = match Layout::from_size_align(BLOCK_PAGES * PAGE_BYTES, PAGE_BYTES) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a block is not larger than memory"),
-};
-
-/// A zeroed page; valid until its [`Pages`] are dropped.
-pub type Page = NonNull<[u8; PAGE_BYTES]>;
-
-/// Hands out pages.
-#[derive(Default)]
+/// A supply of pages, which live as long as it.
 pub struct Pages {
-    state: Mutex<State>,
+    supply: Mutex<Supply>,
 }
 
-#[derive(Default)]
-struct State {
-    blocks: Vec<NonNull<u8>>,
-    /// Pages of the last block that have been handed out.
+struct Supply {
+    blocks: Vec<Block>,
+    /// Pages handed out of the last block.
     used: usize,
 }
 
-// SAFETY: the blocks belong to the state alone; what is done with pages is their users' affair.
-unsafe impl Send for State {}
+/// Memory for `BLOCK_PAGES` aligned pages.
+struct Block(NonNull<u8>);
+
+// SAFETY: a block is memory and bound to no thread.
+unsafe impl Send for Block {}
 
 impl Pages {
-    /// A page of zeros. Ends the process when memory is exhausted, as all allocation does.
-    pub fn take(&self) -> Page {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.used == BLOCK_PAGES || state.blocks.is_empty() {
-            // SAFETY: the layout is not of size zero.
-            let block = unsafe { alloc_zeroed(BLOCK) };
-            state.blocks.push(NonNull::new(block).unwrap_or_else(|| handle_alloc_error(BLOCK)));
-            state.used = 0;
-        }
-        let block = *state.blocks.last().expect("there is a block");
-        // SAFETY: fewer than BLOCK_PAGES pages of it have been handed out, so this one lies in it.
-        let page = unsafe { block.add(state.used * PAGE_BYTES) };
-        state.used += 1;
-        page.cast()
+    pub fn new() -> Self {
+        Pages { supply: Mutex::new(Supply { blocks: Vec::new(), used: BLOCK_PAGES }) }
     }
 
-    /// Bytes of all blocks.
-    pub fn bytes(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).blocks.len() * BLOCK.size()
+    /// A page of zeros; `None` when the system has no more memory.
+    pub fn take(&self) -> Option<NonNull<Page>> {
+        let mut supply = lock(&self.supply);
+        if supply.used == BLOCK_PAGES {
+            supply.blocks.push(Block::new()?);
+            supply.used = 0;
+        }
+        let index = supply.used;
+        supply.used += 1;
+        supply.blocks.last().map(|block| block.page(index))
+    }
+
+    /// Pages taken so far.
+    pub fn taken(&self) -> usize {
+        let supply = lock(&self.supply);
+        supply.blocks.len() * BLOCK_PAGES + supply.used - BLOCK_PAGES
     }
 }
 
-impl Drop for Pages {
+impl Block {
+    /// Alignment that every allocator gives without a word: for more, std fills the memory with
+    /// zeros itself, which would make every page of it resident.
+    const LAYOUT: Layout = match Layout::from_size_align((BLOCK_PAGES + 1) * PAGE_BYTES, 16) {
+        Ok(layout) => layout,
+        Err(_) => unreachable!(),
+    };
+
+    fn new() -> Option<Block> {
+        // SAFETY: the layout's size is not zero.
+        NonNull::new(unsafe { alloc_zeroed(Self::LAYOUT) }).map(Block)
+    }
+
+    fn page(&self, index: usize) -> NonNull<Page> {
+        assert!(index < BLOCK_PAGES);
+        let offset = self.0.align_offset(PAGE_BYTES) + index * PAGE_BYTES;
+        // SAFETY: aligning skips less than the one page the block has to spare, so that the offset
+        // and the page behind it are inside the block.
+        unsafe { self.0.add(offset) }.cast()
+    }
+}
+
+impl Drop for Block {
     fn drop(&mut self) {
-        for block in &self.state.get_mut().unwrap_or_else(PoisonError::into_inner).blocks {
-            // SAFETY: it was allocated with this layout, and nobody uses a page any more.
-            unsafe { dealloc(block.as_ptr(), BLOCK) };
-        }
+        // SAFETY: allocated with this layout, in `new`.
+        unsafe { dealloc(self.0.as_ptr(), Self::LAYOUT) }
     }
 }
 
-#[cfg(test)]
+/// Pages of a block: 64 MiB. glibc serves up to 32 MiB from its heap once a block was freed, where
+/// memory is filled by hand and may stay behind; above, always by a mapping of its own. Address
+/// space is not memory: only pages in use count.
+const BLOCK_PAGES: usize = if cfg!(any(miri, loom)) { 256 } else { 64 << 20 >> 12 };
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
-    fn pages_are_zeroed_aligned_and_distinct() {
-        let pages = Pages::default();
-        let count = if cfg!(miri) { 2 } else { 2 * BLOCK_PAGES + 1 };
-        let mut addresses: Vec<usize> = (0..count)
-            .map(|_| {
-                let page = pages.take();
-                // SAFETY: the page is fresh, and nobody else knows it.
-                let bytes = unsafe { &mut *page.as_ptr() };
-                assert!(bytes.iter().all(|&byte| byte == 0));
-                bytes.fill(0xff);
-                bytes.as_ptr() as usize
-            })
-            .collect();
-        addresses.sort_unstable();
-        assert!(addresses.windows(2).all(|pair| pair[0] + PAGE_BYTES <= pair[1]));
-        assert!(addresses.iter().all(|address| address % PAGE_BYTES == 0));
-        assert_eq!(pages.bytes(), count.div_ceil(BLOCK_PAGES) * BLOCK.size());
+    fn pages_are_apart_aligned_and_zero() {
+        let pages = Pages::new();
+        assert_eq!(pages.taken(), 0);
+        let mut seen = HashSet::new();
+        for count in 1..=BLOCK_PAGES + 3 {
+            let page = pages.take().unwrap();
+            assert!(page.is_aligned());
+            assert!(seen.insert(page));
+            assert_eq!(pages.taken(), count);
+        }
+        for page in seen.iter().take(20) {
+            // SAFETY: the page is ours and lives as long as `pages`.
+            let bytes = unsafe { page.cast::<[u8; PAGE_BYTES]>().as_ref() };
+            assert!(bytes.iter().all(|&byte| byte == 0));
+        }
     }
 }

@@ -1,152 +1,200 @@
-//! A segment: 511 slots of an open hash table, in one page.
+//! A piece of a stripe's table: one page of slots with linear probing.
 //!
-//! A slot is one word, 0 when empty: the hash's low 32 bits, then where the id lies. Because a slot
-//! is read and written whole, a reader without a lock sees an entry or none, never half of one; it
-//! compares the id in full, so what it finds is right even while entries move. Only what it does
-//! *not* find may be there after all, and is looked for again under the stripe's lock.
+//! A slot is a word: 32 bits of the id's hash, its *fragment*, above the id's reference; 0 is an
+//! empty slot. The fragment tells nearly all ids apart without a look at their bytes, and suffices
+//! to move an entry when its segment is split, so that growth never reads an id again.
+//!
+//! Readers run while the one writer inserts and splits. A slot never holds anything but 0 or an
+//! entry of this stripe, so that what a reader finds is right, even in a segment that is being
+//! rebuilt; what it does not find it must look for again in the writer's place.
 
-#![allow(unsafe_code)] // Views a page of zeros as atomics.
+#![allow(unsafe_code)] // A segment is a view of a page.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr::NonNull;
 
+use super::arena::Reference;
 use super::pages::{PAGE_BYTES, Page};
+use crate::stats::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// Slots of a segment; one word of the page is left for its bookkeeping.
-pub const SLOT_COUNT: usize = PAGE_BYTES / size_of::<u64>() - 1;
+/// The upper bits of a hash choose the segment, the lower ones the first slot.
+pub type Fragment = u32;
 
-/// Entries before a segment is split: seven eighths of its slots, where a search that fails still
-/// ends within a few cache lines.
-pub const ENTRIES_MAX: usize = SLOT_COUNT / 8 * 7;
-
-/// An entry: 32 bits of hash, and where the id lies; never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry(u64);
-
-impl Entry {
-    /// `place` must not be 0.
-    pub fn new(fragment: u32, place: u32) -> Self {
-        debug_assert!(place != 0);
-        Entry(u64::from(fragment) << 32 | u64::from(place))
-    }
-
-    /// The bits of the hash.
-    #[inline(always)]
-    pub fn fragment(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Where the id lies.
-    #[inline(always)]
-    pub fn place(self) -> u32 {
-        self.0 as u32
-    }
-}
-
-/// The page, seen as a table.
+/// Slots for the ids whose fragments begin with the same `depth` bits.
 #[repr(C)]
 pub struct Segment {
-    /// Bits of the hash that all entries share, and how many entries there are; used by the one who
-    /// holds the stripe's lock.
-    bookkeeping: AtomicU64,
+    // Of interest to the writer alone.
+    depth: AtomicU32,
+    used: AtomicU32,
     slots: [AtomicU64; SLOT_COUNT],
 }
 
-const _: () = assert!(size_of::<Segment>() == PAGE_BYTES);
+const _: () = assert!(cfg!(loom) || size_of::<Segment>() == PAGE_BYTES);
 
 impl Segment {
-    /// An empty segment in a page of zeros.
+    /// Makes an empty segment of a page of zeros.
     ///
     /// # Safety
-    /// The page is zeroed, used for nothing else, and outlives `'p`.
-    pub unsafe fn in_page<'p>(page: Page) -> &'p Segment {
-        // SAFETY: zeros are values of all fields, size and alignment fit; the rest is the caller's.
-        unsafe { page.cast::<Segment>().as_ref() }
+    ///
+    /// The page is the caller's alone, and all zeros.
+    pub unsafe fn make(page: NonNull<Page>, depth: u32) -> NonNull<Segment> {
+        let segment = page.cast::<Segment>();
+        // A model's atomics are more than their bits; the real ones may begin as zeros.
+        #[cfg(all(test, loom))]
+        {
+            let empty = Segment {
+                depth: AtomicU32::new(0),
+                used: AtomicU32::new(0),
+                slots: std::array::from_fn(|_| AtomicU64::new(0)),
+            };
+            const { assert!(size_of::<Segment>() <= PAGE_BYTES) };
+            // SAFETY: the page is large enough, aligned and ours.
+            unsafe { segment.write(empty) };
+        }
+        // SAFETY: zeros are a segment of empty slots, and the page is ours.
+        unsafe { segment.as_ref() }.depth.store(depth, Ordering::Relaxed);
+        segment
     }
 
-    /// The entry with these bits of the hash for which `is_it` holds.
-    #[inline(always)]
-    pub fn find(&self, fragment: u32, mut is_it: impl FnMut(Entry) -> bool) -> bool {
-        for slot in self.slots_from(fragment) {
-            let word = slot.load(Ordering::Acquire);
-            if word == 0 {
+    /// Looks for an entry with `fragment` whose reference `is_it` accepts.
+    #[inline]
+    pub fn find(&self, fragment: Fragment, is_it: impl Fn(Reference) -> bool) -> bool {
+        let mut index = first_slot(fragment);
+        for _ in 0..SLOT_COUNT {
+            // Partner of the Release in `put`: whoever sees the entry sees the id's bytes.
+            let slot = self.slots[index].load(Ordering::Acquire);
+            if slot == EMPTY {
                 return false;
             }
-            let entry = Entry(word);
-            if entry.fragment() == fragment && is_it(entry) {
+            if (slot >> 32) as u32 == fragment && is_it(slot as u32) {
                 return true;
             }
+            index = next_slot(index);
         }
         false
     }
 
-    /// Puts an entry into the first free slot; only under the stripe's lock, and if not full.
-    pub fn insert(&self, entry: Entry) {
-        let free = self.slots_from(entry.fragment()).find(|slot| slot.load(Ordering::Relaxed) == 0);
-        // With Release, so that whoever sees the entry sees the id.
-        free.expect("a segment is split before it is full").store(entry.0, Ordering::Release);
-        self.bookkeeping.store(self.bookkeeping.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    /// The first slot looked at for `fragment`, to be fetched ahead.
+    #[inline]
+    pub fn slot_address(&self, fragment: Fragment) -> *const u8 {
+        (&raw const self.slots[first_slot(fragment)]).cast()
     }
 
-    /// Entries present.
-    pub fn len(&self) -> usize {
-        self.bookkeeping.load(Ordering::Relaxed) as u32 as usize
-    }
-
-    /// Bits of the hash that decided for this segment.
     pub fn depth(&self) -> u32 {
-        (self.bookkeeping.load(Ordering::Relaxed) >> 32) as u32
+        self.depth.load(Ordering::Relaxed)
     }
 
-    /// Moves the entries whose next bit of the hash is set to `sibling`, which is empty.
-    ///
-    /// `publish` is called when the sibling is ready and before anything leaves this segment.
+    /// Whether one more entry would make probing slow; then it is time to split.
+    pub fn is_full(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= USED_MAX
+    }
+
+    /// Adds an entry; the segment must not be full. For the one writer.
+    pub fn insert(&self, fragment: Fragment, reference: Reference) {
+        assert!(!self.is_full() && reference != 0);
+        self.put(u64::from(fragment) << 32 | u64::from(reference));
+    }
+
+    /// Moves what belongs to `sibling`, an empty segment one deeper, into it; `publish` must lead
+    /// readers to the sibling and is called in between. For the one writer.
     pub fn split(&self, sibling: &Segment, publish: impl FnOnce()) {
-        let depth = self.depth() + 1;
-        sibling.reset(depth);
-        let entries: Vec<Entry> = self
-            .slots
-            .iter()
-            .map(|slot| slot.load(Ordering::Relaxed))
-            .filter(|&word| word != 0)
-            .map(Entry)
-            .collect();
-        let moves = |entry: &Entry| entry.fragment() >> (u32::BITS - depth) & 1 == 1;
-        entries.iter().filter(|entry| moves(entry)).for_each(|&entry| sibling.insert(entry));
-        publish();
-        self.slots.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
-        self.reset(depth);
-        entries.iter().filter(|entry| !moves(entry)).for_each(|&entry| self.insert(entry));
-    }
-
-    /// Asks the processor to have the first slot of a search near.
-    #[inline(always)]
-    pub fn prefetch(&self, fragment: u32) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let slot = &self.slots[first_slot(fragment)];
-            // SAFETY: a prefetch has no effect but on caches.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast()) };
+        let depth = self.depth();
+        let moves = |slot: u64| slot << depth >> 63 == 1;
+        let mut staying = [EMPTY; SLOT_COUNT];
+        for (slot, staying) in self.slots.iter().zip(&mut staying) {
+            let slot = slot.load(Ordering::Relaxed);
+            match slot != EMPTY && moves(slot) {
+                true => sibling.put(slot),
+                false => *staying = slot,
+            }
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = fragment;
+        publish();
+        self.depth.store(depth + 1, Ordering::Relaxed);
+        self.used.store(0, Ordering::Relaxed);
+        for slot in &self.slots {
+            slot.store(EMPTY, Ordering::Relaxed);
+        }
+        for slot in staying.into_iter().filter(|&slot| slot != EMPTY) {
+            self.put(slot);
+        }
     }
 
-    /// No entries, and `depth` shared bits.
-    fn reset(&self, depth: u32) {
-        self.bookkeeping.store(u64::from(depth) << 32, Ordering::Relaxed);
-    }
-
-    /// All slots, from the one where a search begins.
-    #[inline(always)]
-    fn slots_from(&self, fragment: u32) -> impl Iterator<Item = &AtomicU64> {
-        let (before, after) = self.slots.split_at(first_slot(fragment));
-        after.iter().chain(before)
+    fn put(&self, slot: u64) {
+        let mut index = first_slot((slot >> 32) as u32);
+        while self.slots[index].load(Ordering::Relaxed) != EMPTY {
+            index = next_slot(index);
+        }
+        self.slots[index].store(slot, Ordering::Release);
+        self.used.store(self.used.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 }
 
-/// Spreads the low 16 bits over the slots; the high bits choose the segment.
-#[inline(always)]
-fn first_slot(fragment: u32) -> usize {
-    (fragment & 0xffff) as usize * SLOT_COUNT >> 16
+/// Spreads the fragment's lower 16 bits over the slots; the upper ones have chosen the segment.
+#[inline]
+fn first_slot(fragment: Fragment) -> usize {
+    ((fragment & 0xffff) as usize * SLOT_COUNT) >> 16
+}
+
+#[inline]
+fn next_slot(index: usize) -> usize {
+    if index + 1 == SLOT_COUNT { 0 } else { index + 1 }
+}
+
+const EMPTY: u64 = 0;
+
+/// The rest of the page after a header as large as a slot.
+const SLOT_COUNT: usize = if cfg!(loom) { 3 } else { PAGE_BYTES / 8 - 1 };
+
+/// 7/8 of the page's words: a known id is found within 4.5 slots on average even then, a new one's
+/// place within 32, and a segment that was just split still uses 18 bytes an entry at the most.
+const USED_MAX: u32 = if cfg!(loom) { 2 } else { (PAGE_BYTES / 8 * 7 / 8) as u32 };
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::stats::users::pages::Pages;
+
+    fn segment(pages: &Pages, depth: u32) -> &Segment {
+        // SAFETY: the page is fresh.
+        let segment = unsafe { Segment::make(pages.take().unwrap(), depth) };
+        // SAFETY: the page lives as long as `pages`.
+        unsafe { segment.as_ref() }
+    }
+
+    #[test]
+    fn equal_fragments_stand_side_by_side() {
+        let pages = Pages::new();
+        let segment = segment(&pages, 0);
+        for reference in 1..=USED_MAX {
+            assert!(!segment.is_full());
+            segment.insert(u32::MAX, reference);
+        }
+        assert!(segment.is_full());
+        for reference in 1..=USED_MAX {
+            assert!(segment.find(u32::MAX, |found| found == reference));
+        }
+        assert!(!segment.find(u32::MAX, |_| false));
+        assert!(!segment.find(u32::MAX - 1, |_| true));
+    }
+
+    #[test]
+    fn a_split_loses_nothing() {
+        let pages = Pages::new();
+        let (lower, upper) = (segment(&pages, 3), segment(&pages, 4));
+        let fragment = |i: u32| 0b101 << 29 | i.wrapping_mul(0x9e37_79b9) >> 3;
+        (1..=USED_MAX).for_each(|i| lower.insert(fragment(i), i));
+        lower.split(upper, || {
+            let found = |i| upper.find(fragment(i), |found| found == i);
+            let moved = (1..=USED_MAX).filter(|&i| found(i)).count();
+            assert!(moved > 100, "the sibling is complete before it is published");
+        });
+        assert_eq!((lower.depth(), upper.depth()), (4, 4));
+        for i in 1..=USED_MAX {
+            let (place, other) =
+                if fragment(i) >> 28 & 1 == 1 { (upper, lower) } else { (lower, upper) };
+            assert!(place.find(fragment(i), |found| found == i));
+            assert!(!other.find(fragment(i), |found| found == i));
+        }
+        let used = |segment: &Segment| segment.used.load(Ordering::Relaxed);
+        assert_eq!(used(lower) + used(upper), USED_MAX);
+    }
 }

@@ -1,99 +1,159 @@
-use std::collections::HashSet;
-use std::thread;
-
-use proptest::prelude::*;
+//! The set against `HashSet<Vec<u8>>`, with real hashes and with hashes made to collide.
 
 use super::*;
+use proptest::prelude::*;
+use std::collections::HashSet;
+use std::sync::Barrier;
 
-/// Inserts into the set and into a plain one, with hashes as bad as `hash` makes them.
-fn check(ids: &[Vec<u8>], hash: impl Fn(&[u8]) -> u64) {
+const CASES: u32 = if cfg!(miri) { 2 } else { 200 };
+/// Ids a single fragment can have before its segment cannot be split any more.
+const COLLISIONS_MAX: usize = PAGE_BYTES / 8 * 7 / 8;
+
+type HashFunction = fn(&[u8]) -> u64;
+
+/// Hash functions from good to hopeless.
+fn hashers() -> Vec<(&'static str, HashFunction)> {
+    vec![
+        ("keyed", |id| Keyed::new([1, 2]).hash(id)),
+        ("a single stripe", |id| Keyed::new([3, 4]).hash(id) >> 6),
+        ("a single segment's worth of slots", |id| Keyed::new([5, 6]).hash(id) & !0xffff),
+        ("few fragments", |id| (Keyed::new([7, 8]).hash(id) % 7) << 29),
+        ("by length", |id| id.len() as u64),
+        ("one for all", |_| u64::MAX),
+    ]
+}
+
+/// Inserts all of `ids` and compares each outcome.
+fn check<'a>(hash: HashFunction, ids: impl IntoIterator<Item = &'a [u8]> + Clone) {
     let users = Users::new(None);
     let mut oracle = HashSet::new();
-    for id in ids {
-        let expected = if oracle.insert(id) { Insertion::New } else { Insertion::Known };
-        assert_eq!(users.insert(hash(id), id), expected, "{}", id.escape_ascii());
+    for id in ids.clone() {
+        let expected = if oracle.insert(id.to_vec()) { Outcome::New } else { Outcome::Known };
+        assert_eq!(users.insert(hash(id), id), expected, "{id:?}");
     }
     for id in ids {
-        assert_eq!(users.insert(hash(id), id), Insertion::Known);
+        assert_eq!(users.insert(hash(id), id), Outcome::Known, "{id:?}");
     }
-}
-
-fn numbered(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|i| format!("user_{i}").into_bytes()).collect()
-}
-
-const SCALE: usize = if cfg!(miri) { 200 } else { 1 };
-
-#[test]
-fn many_users_with_a_good_hash() {
-    let keys = Keys::new([3, 4]);
-    check(&numbered(200_000 / SCALE), |id| keys.hash(id));
-}
-
-#[test]
-fn colliding_hashes_cost_time_and_never_a_user() {
-    // All in one segment, beyond what any split can help.
-    check(&numbered(1_500 / SCALE), |_| 0);
-    check(&numbered(1_500 / SCALE), |_| u64::MAX);
-    // Equal fragments in several stripes, and equal stripes with few fragments.
-    check(&numbered(2_000 / SCALE), |id| u64::from(id[id.len() - 1]) << 58);
-    check(&numbered(2_000 / SCALE), |id| u64::from(id[id.len() - 1]) << 20);
-    // Only the bits that choose slots differ, so that one segment is split to the end.
-    check(&numbered(2_000 / SCALE), |id| Keys::new([1, 2]).hash(id) & 0xfff);
-}
-
-#[test]
-fn prefixes_and_all_lengths() {
-    let text: Vec<u8> = (0..=255).collect();
-    let mut ids: Vec<Vec<u8>> = (1..=text.len()).map(|length| text[..length].to_vec()).collect();
-    ids.extend((1..=256).map(|length| vec![0; length]));
-    ids.extend(ids.clone());
-    check(&ids, |id| Keys::new([5, 6]).hash(id));
-    check(&ids, |_| 42);
-}
-
-#[test]
-fn the_quota_is_exact_over_threads() {
-    let users = Users::new(Some(1_000));
-    let keys = Keys::new([7, 8]);
-    let new = |offset: usize| {
-        let ids = (0..1_500).map(|i| format!("{}", (i + offset) % 1_500).into_bytes());
-        ids.filter(|id| users.insert(keys.hash(id), id) == Insertion::New).count()
-    };
-    let total: usize = thread::scope(|scope| {
-        let threads: Vec<_> =
-            [0, 300, 900].map(|offset| scope.spawn(move || new(offset))).into_iter().collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    assert_eq!(total, 1_000);
-}
-
-#[test]
-fn threads_agree_on_who_was_first() {
-    let users = Users::new(None);
-    let keys = Keys::new([9, 10]);
-    let count = 60_000 / SCALE;
-    let new = |step: usize| {
-        let ids = (0..count).map(|i| format!("user_{}", i * step % count).into_bytes());
-        ids.filter(|id| users.insert(keys.hash(id), id) == Insertion::New).count()
-    };
-    let total: usize = thread::scope(|scope| {
-        // Steps that are coprime to the count, so that each thread visits all ids.
-        let threads: Vec<_> =
-            [1, 7, 11, 13].map(|step| scope.spawn(move || new(step))).into_iter().collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    assert_eq!(total, count);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 200 }, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: CASES, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn agrees_with_a_plain_set(
-        ids in proptest::collection::vec(proptest::collection::vec(0u8..4, 1..5), 1..300),
-        mask in proptest::sample::select(vec![u64::MAX, 0, 0x3ff, 0xffff_ffff, 0xfc00_0000_0000_0000]),
+    fn equals_a_hash_set(
+        // Few letters and all lengths: many equal ids, many prefixes of one another.
+        ids in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(0_u8..2, 1..5),
+                prop::collection::vec(any::<u8>(), 1..=256),
+                (1_usize..=256).prop_map(|length| vec![b'a'; length]),
+            ],
+            0..if cfg!(miri) { 40 } else { 400 },
+        ),
     ) {
-        check(&ids, |id| Keys::new([1, 2]).hash(id) & mask);
+        for (_, hash) in hashers() {
+            check(hash, ids.iter().map(Vec::as_slice));
+        }
     }
+}
+
+#[test]
+fn every_length_and_every_prefix() {
+    let longest: Vec<u8> = (0..256).map(|i| (i * 7) as u8).collect();
+    for (name, hash) in hashers() {
+        println!("{name}");
+        check(hash, (1..=256).map(|length| &longest[..length]));
+    }
+}
+
+#[test]
+fn grows_through_many_splits() {
+    let count = if cfg!(miri) { 600 } else { 300_000 };
+    let ids: Vec<String> = (0..count).map(|i| format!("user_{i}")).collect();
+    for (name, hash) in &hashers()[..2] {
+        println!("{name}");
+        check(*hash, ids.iter().map(String::as_bytes));
+    }
+}
+
+#[test]
+fn more_collisions_than_a_keyed_hash_can_have_are_refused() {
+    if cfg!(miri) {
+        return; // Twenty doublings of a directory take Miri minutes.
+    }
+    let users = Users::new(None);
+    let id = |i: usize| i.to_le_bytes();
+    for i in 0..COLLISIONS_MAX {
+        assert_eq!(users.insert(9, &id(i)), Outcome::New);
+    }
+    assert_eq!(users.insert(9, &id(COLLISIONS_MAX)), Outcome::Refused);
+    assert_eq!(users.insert(9, &id(COLLISIONS_MAX)), Outcome::Refused);
+    assert_eq!(users.insert(u64::MAX, &id(COLLISIONS_MAX)), Outcome::New);
+    for i in 0..COLLISIONS_MAX {
+        assert_eq!(users.insert(9, &id(i)), Outcome::Known);
+    }
+}
+
+#[test]
+fn the_limit_refuses_new_users_only() {
+    let users = Users::new(Some(2));
+    let hash = |id: &[u8]| Keyed::new([1, 1]).hash(id);
+    let outcomes: [(&[u8], _); 6] = [
+        (b"a", Outcome::New),
+        (b"b", Outcome::New),
+        (b"c", Outcome::Refused),
+        (b"a", Outcome::Known),
+        (b"c", Outcome::Refused),
+        (b"b", Outcome::Known),
+    ];
+    for (id, outcome) in outcomes {
+        assert_eq!(users.insert(hash(id), id), outcome);
+    }
+}
+
+/// Threads insert the same ids in different orders through all the splits: each id is new once,
+/// and the limit is met exactly.
+#[test]
+fn threads_agree_who_is_new() {
+    let (threads, count) = if cfg!(miri) { (2, 500) } else { (4, 200_000) };
+    for limit in [None, Some(count as u64 / 2)] {
+        for (name, hash) in &hashers()[..2] {
+            let users = Users::new(limit);
+            let start = Barrier::new(threads);
+            let new = std::thread::scope(|scope| {
+                let insert_all = |thread: usize| {
+                    let (users, start) = (&users, &start);
+                    move || {
+                        start.wait();
+                        let insert = |i| {
+                            let id = format!("user_{}", (i * 7 + thread * count / 5) % count);
+                            users.insert(hash(id.as_bytes()), id.as_bytes())
+                        };
+                        (0..count).filter(|&i| insert(i) == Outcome::New).count()
+                    }
+                };
+                let workers: Vec<_> =
+                    (0..threads).map(|thread| scope.spawn(insert_all(thread))).collect();
+                workers.into_iter().map(|worker| worker.join().unwrap()).sum::<usize>()
+            });
+            assert_eq!(new as u64, limit.unwrap_or(count as u64), "{name}");
+        }
+    }
+}
+
+/// Section 3 of the contract: 40 bytes a user all told, at the challenge's own size.
+#[test]
+fn is_compact() {
+    if cfg!(miri) {
+        return; // Half a minute of nothing but counting.
+    }
+    let users = Users::new(None);
+    let count = 75_000;
+    for i in 0..count {
+        let id = format!("user_{i}");
+        users.insert(Keyed::new([1, 2]).hash(id.as_bytes()), id.as_bytes());
+    }
+    assert!(users.page_bytes() <= 40 * count, "{} bytes", users.page_bytes());
 }

@@ -1,0 +1,170 @@
+//! The bytes of the ids, stored one after another and never moved.
+//!
+//! An id is one byte of length less one, then its bytes, inside one page; a reference is the
+//! page's number and the offset in it, never 0. What a reference names does not change while the
+//! arena lives, so that whoever has one reads the id without a lock.
+
+#![allow(unsafe_code)] // Ids are read by address while others are written beside them.
+
+use std::ptr;
+
+use super::page_table::{Arrays, ORDER_MAX, PageTable};
+use super::pages::{PAGE_BYTES, Page, Pages};
+use crate::limits::USER_ID_BYTES_MAX;
+
+/// What readers see of an arena.
+pub struct Arena {
+    table: PageTable,
+}
+
+/// The place of the next id, in the hands of the one writer.
+pub struct ArenaWriter {
+    arrays: Arrays,
+    page_count: usize,
+    /// Bytes used of the last page.
+    used: usize,
+}
+
+/// Where an id stands in its arena; never 0.
+pub type Reference = u32;
+
+impl Arena {
+    pub fn new() -> (Arena, ArenaWriter) {
+        let (table, arrays) = PageTable::new();
+        (Arena { table }, ArenaWriter { arrays, page_count: 0, used: PAGE_BYTES })
+    }
+
+    /// Whether the id at `reference` is `id`.
+    ///
+    /// # Safety
+    ///
+    /// `append` returned the reference, and the caller has it from there by Release and Acquire;
+    /// the arena's writer and pages still live.
+    #[inline]
+    pub unsafe fn holds(&self, reference: Reference, id: &[u8]) -> bool {
+        // SAFETY: by the caller's promise.
+        let start = unsafe { self.address(reference) };
+        // SAFETY: `append` wrote the length here, before it returned the reference.
+        let length = usize::from(unsafe { start.read() }) + 1;
+        // SAFETY: the bytes follow inside the same page.
+        let first = unsafe { start.add(1) };
+        // SAFETY: `append` wrote so many, and they never change.
+        same(unsafe { std::slice::from_raw_parts(first, length) }, id)
+    }
+
+    /// Where `reference` points, for reading.
+    ///
+    /// # Safety
+    ///
+    /// As for `holds`.
+    #[inline]
+    pub unsafe fn address(&self, reference: Reference) -> *const u8 {
+        let (number, offset) = (reference as usize / PAGE_BYTES, reference as usize % PAGE_BYTES);
+        // SAFETY: the arrays are in the writer, which lives.
+        let page = unsafe { self.table.load() }.page(number);
+        debug_assert!(!page.is_null());
+        // SAFETY: the reference's page is in the table since before the reference was returned,
+        // and the offset is inside it.
+        unsafe { page.cast::<u8>().add(offset) }
+    }
+
+    /// Stores `id`, 1 to 256 bytes; `None` when references or memory have run out.
+    pub fn append(&self, writer: &mut ArenaWriter, id: &[u8], pages: &Pages) -> Option<Reference> {
+        assert!((1..=USER_ID_BYTES_MAX).contains(&id.len()));
+        if PAGE_BYTES - writer.used < 1 + id.len() {
+            self.add_page(writer, pages)?;
+        }
+        let number = writer.page_count - 1;
+        let reference = (number * PAGE_BYTES + writer.used) as Reference;
+        // SAFETY: the arrays are in the writer.
+        let page: *mut Page = unsafe { self.table.load() }.page(number);
+        // SAFETY: `used` is inside the page.
+        let start = unsafe { page.cast::<u8>().add(writer.used) };
+        // SAFETY: the page has room for the id, checked above, and nobody else looks at bytes that
+        // no reference names yet.
+        unsafe { start.write((id.len() - 1) as u8) };
+        // SAFETY: `add_page` or the check above left room for all of it.
+        let first = unsafe { start.add(1) };
+        // SAFETY: as before; `id` is the caller's and does not overlap a fresh part of a page.
+        unsafe { ptr::copy_nonoverlapping(id.as_ptr(), first, id.len()) };
+        writer.used += 1 + id.len();
+        Some(reference)
+    }
+
+    fn add_page(&self, writer: &mut ArenaWriter, pages: &Pages) -> Option<()> {
+        if writer.page_count == PAGE_COUNT_MAX {
+            return None;
+        }
+        let page = pages.take()?;
+        // SAFETY: the arrays are in the writer, here and below.
+        if writer.page_count == 1 << unsafe { self.table.load() }.order() {
+            self.table.grow_append(&mut writer.arrays);
+        }
+        // SAFETY: as above.
+        unsafe { self.table.load() }.set(writer.page_count, page);
+        // The very first byte stays unused, so that no reference is 0.
+        writer.used = usize::from(writer.page_count == 0);
+        writer.page_count += 1;
+        Some(())
+    }
+}
+
+/// Equality, for short ids without a call: two words from the front and the back, overlapping.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.len(), a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        (..=16, Some(a_front), Some(b_front)) => {
+            a_front == b_front && a.last_chunk::<8>() == b.last_chunk::<8>()
+        }
+        _ => a == b,
+    }
+}
+
+/// Pages a reference of 32 bits can name: 4 GiB of ids.
+const PAGE_COUNT_MAX: usize = 1 << ORDER_MAX;
+const _: () = assert!((PAGE_COUNT_MAX * PAGE_BYTES - 1) as u64 == Reference::MAX as u64);
+// The length less one is a byte, and an id fits a page with it.
+const _: () = assert!(USER_ID_BYTES_MAX == 256 && USER_ID_BYTES_MAX + 2 <= PAGE_BYTES);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_every_length_stand_where_they_were_put() {
+        let pages = Pages::new();
+        let (arena, mut writer) = Arena::new();
+        let id = |length: usize, seed: usize| -> Vec<u8> {
+            (0..length).map(|i| (i * 7 + length + seed) as u8).collect()
+        };
+        let rounds = if cfg!(miri) { 1 } else { 40 };
+        let all = || (0..rounds).flat_map(|seed| (1..=256).map(move |length| (length, seed)));
+        let references: Vec<_> = all()
+            .map(|(length, seed)| arena.append(&mut writer, &id(length, seed), &pages).unwrap())
+            .collect();
+        for ((length, seed), &reference) in all().zip(&references) {
+            assert_ne!(reference, 0);
+            let id = id(length, seed);
+            // SAFETY: the reference comes from this arena, which lives.
+            let holds = |id: &[u8]| unsafe { arena.holds(reference, id) };
+            assert!(holds(&id));
+            assert!(!holds(&id[1..]) && !holds(&id[..length - 1]));
+            for place in [0, length / 2, length - 1] {
+                let mut other = id.clone();
+                other[place] ^= 1;
+                assert!(!holds(&other));
+            }
+        }
+    }
+
+    #[test]
+    fn exhausted_references_are_refused_and_never_wrap() {
+        let pages = Pages::new();
+        let (arena, mut writer) = Arena::new();
+        writer.page_count = PAGE_COUNT_MAX;
+        assert_eq!(arena.append(&mut writer, b"one too many", &pages), None);
+    }
+}
