@@ -1,0 +1,65 @@
+//! What can be asked of the client.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::plan::ValueRule;
+
+/// Sends the One Million Request Challenge to a server, and checks its statistics to the event.
+///
+/// Every event is sent exactly once. Exit status: 0 if the server counted all of them exactly, 1 if
+/// not, 2 if the run could not be made.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Options {
+    /// The server.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080", conflicts_with = "spawn")]
+    pub url: String,
+    /// Events to send.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub events: u64,
+    /// Connections to keep open.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+    /// Requests in flight on each connection.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub pipeline: u32,
+    /// Distinct users: event i is of user i % USERS.
+    #[arg(long, default_value_t = 75_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub users: u64,
+    /// Value of event i: mod (i % 1000), half (i % 1000 + 0.5), signed (i % 1000 - 500), index (i),
+    /// or const:NUMBER.
+    #[arg(long, default_value_t = ValueRule::Mod, allow_hyphen_values = true)]
+    pub value: ValueRule,
+    /// Threads to send with.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Requests a second that are due, whether or not answers come; latency is then measured from
+    /// the moment a request was due. Without it each answer makes room for the next request.
+    #[arg(long, value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Events to send before the clock starts; they count in the statistics that are expected.
+    #[arg(long, default_value_t = 0)]
+    pub warm_up: u64,
+    /// Seconds to wait for an answer.
+    #[arg(long, default_value = "30", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Start the server with this command, {port} in it being replaced by a free port; wait until it
+    /// answers, and stop it afterwards.
+    #[arg(long, value_name = "COMMAND")]
+    pub spawn: Option<String>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("must be above 0".to_owned()) }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    positive(text)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()))
+}

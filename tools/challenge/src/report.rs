@@ -1,0 +1,248 @@
+//! What a run has shown: a table for people, or one JSON document.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::plan::Expected;
+use crate::server::Statistics;
+use crate::worker::Outcome;
+
+/// The result of a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub passed: bool,
+    pub events: u64,
+    pub connections: u32,
+    pub pipeline: u32,
+    pub seconds: f64,
+    pub requests_per_second: f64,
+    pub successes: u64,
+    pub errors: BTreeMap<String, u64>,
+    pub reconnects: u64,
+    pub moved_unsent: u64,
+    pub latency_us: Latency,
+    /// Requests a second in each stretch of 100,000.
+    pub timeline: Vec<f64>,
+    pub server_resident_bytes: Option<u64>,
+    pub checks: Vec<Check>,
+}
+
+/// Percentiles in microseconds.
+#[derive(Debug, Serialize)]
+pub struct Latency {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    #[serde(rename = "p99.9")]
+    pub p999: f64,
+    pub max: f64,
+}
+
+/// One number of the statistics.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub expected: String,
+    pub actual: String,
+    pub exact: bool,
+}
+
+/// How the run was made.
+pub struct Run {
+    pub events: u64,
+    pub connections: u32,
+    pub pipeline: u32,
+    pub elapsed: Duration,
+    pub timeline: Vec<f64>,
+    pub server_resident_bytes: Option<u64>,
+}
+
+impl Report {
+    /// Puts the numbers side by side. It passes when nothing went wrong and the statistics are exact.
+    pub fn new(
+        run: Run,
+        outcome: Outcome,
+        expected: &Expected,
+        statistics: Result<Statistics, String>,
+    ) -> Report {
+        let checks = checks(expected, statistics);
+        let errors = outcome.errors;
+        let microseconds = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
+        let seconds = run.elapsed.as_secs_f64();
+        Report {
+            passed: errors.is_empty()
+                && outcome.successes == run.events
+                && checks.iter().all(|check| check.exact),
+            events: run.events,
+            connections: run.connections,
+            pipeline: run.pipeline,
+            seconds,
+            requests_per_second: outcome.successes as f64 / seconds,
+            successes: outcome.successes,
+            errors,
+            reconnects: outcome.reconnects,
+            moved_unsent: outcome.moved,
+            latency_us: Latency {
+                p50: microseconds(0.5),
+                p90: microseconds(0.9),
+                p99: microseconds(0.99),
+                p999: microseconds(0.999),
+                max: outcome.latency.max() as f64 / 1e3,
+            },
+            timeline: run.timeline,
+            server_resident_bytes: run.server_resident_bytes,
+            checks,
+        }
+    }
+
+    /// The table.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        let mut row = |name: &str, value: String| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {name:<16}{value}");
+        };
+        row("requests", grouped(self.events));
+        row(
+            "connections",
+            format!("{}, {} in flight on each", grouped(self.connections.into()), self.pipeline),
+        );
+        row("time", format!("{:.3} s", self.seconds));
+        row("rate", format!("{} requests/s", grouped(self.requests_per_second as u64)));
+        row("errors", if self.errors.is_empty() { "none".to_owned() } else { String::new() });
+        for (kind, count) in &self.errors {
+            row("", format!("{} {kind}", grouped(*count)));
+        }
+        if self.reconnects > 0 {
+            let moved = grouped(self.moved_unsent);
+            row(
+                "reconnects",
+                format!(
+                    "{}, with {moved} requests moved before they were sent",
+                    grouped(self.reconnects)
+                ),
+            );
+        }
+        let Latency { p50, p90, p99, p999, max } = self.latency_us;
+        let percentiles = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
+        row("latency", percentiles.map(|(name, us)| format!("{name} {}", duration(us))).join("  "));
+        for (i, stretch) in self.timeline.chunks(5).enumerate() {
+            let rates: Vec<String> = stretch.iter().map(|&rate| grouped(rate as u64)).collect();
+            row(if i == 0 { "each 100,000" } else { "" }, rates.join("  "));
+        }
+        if let Some(bytes) = self.server_resident_bytes {
+            row("server memory", format!("{:.1} MB resident", bytes as f64 / 1e6));
+        }
+        let _ = writeln!(text, "\n  {:<16}{:>20}{:>20}", "statistics", "expected", "answered");
+        for check in &self.checks {
+            let verdict = if check.exact { "exact" } else { "WRONG" };
+            let _ = writeln!(
+                text,
+                "  {:<16}{:>20}{:>20}  {verdict}",
+                check.name, check.expected, check.actual
+            );
+        }
+        let _ = writeln!(text, "\n  {}", if self.passed { "PASS" } else { "FAIL" });
+        text
+    }
+}
+
+fn checks(expected: &Expected, statistics: Result<Statistics, String>) -> Vec<Check> {
+    let Statistics { events, users, sum, avg } = match statistics {
+        Ok(statistics) => statistics,
+        Err(error) => {
+            return vec![Check {
+                name: "statistics",
+                expected: "an answer".to_owned(),
+                actual: error,
+                exact: false,
+            }];
+        }
+    };
+    let integer = |name, expected: u64, actual: u64| Check {
+        name,
+        expected: expected.to_string(),
+        actual: actual.to_string(),
+        exact: expected == actual,
+    };
+    let float = |name, expected: f64, actual: Option<f64>| Check {
+        name,
+        expected: format!("{expected:?}"),
+        actual: actual.map_or("null".to_owned(), |actual| format!("{actual:?}")),
+        exact: actual == Some(expected),
+    };
+    vec![
+        integer("totalRequests", expected.events, events),
+        integer("uniqueUsers", expected.users, users),
+        float("sum", expected.sum, sum),
+        float("avg", expected.average, avg),
+    ]
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn duration(us: f64) -> String {
+    match us {
+        us if us < 1e3 => format!("{us:.0} us"),
+        us if us < 1e6 => format!("{:.2} ms", us / 1e3),
+        us => format!("{:.2} s", us / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!([0, 12, 1_234, 1_000_000].map(grouped), ["0", "12", "1,234", "1,000,000"]);
+        assert_eq!([12.4, 1_500.0, 2e6].map(duration), ["12 us", "1.50 ms", "2.00 s"]);
+    }
+
+    #[test]
+    fn nothing_but_exactness_passes() {
+        let expected = Expected { events: 10, users: 5, sum: 1.5, average: 0.15 };
+        let right = Statistics { events: 10, users: 5, sum: Some(1.5), avg: Some(0.15) };
+        let passes = |successes, error: Option<&str>, statistics: Result<Statistics, String>| {
+            let mut outcome = Outcome::new();
+            outcome.successes = successes;
+            outcome.errors.extend(error.map(|kind| (kind.to_owned(), 1)));
+            let run = Run {
+                events: 10,
+                connections: 1,
+                pipeline: 1,
+                elapsed: Duration::from_secs(1),
+                timeline: vec![],
+                server_resident_bytes: None,
+            };
+            Report::new(run, outcome, &expected, statistics).passed
+        };
+        assert!(passes(10, None, Ok(right.clone())));
+        assert!(!passes(10, Some("status 503"), Ok(right.clone())));
+        assert!(!passes(9, None, Ok(right.clone())));
+        assert!(!passes(10, None, Err("no answer".to_owned())));
+        for wrong in [
+            Statistics { events: 11, ..right.clone() },
+            Statistics { users: 4, ..right.clone() },
+            Statistics { sum: Some(1.5 + f64::EPSILON), ..right.clone() },
+            Statistics { sum: None, ..right.clone() },
+            Statistics { avg: Some(0.1), ..right.clone() },
+        ] {
+            assert!(!passes(10, None, Ok(wrong)));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The server under test: where it is, its own process if we started it, and its statistics.
+
+#![allow(unsafe_code)] // A child that must not outlive us arranges that before it runs.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+
+use crate::answer;
+
+/// How long a server may take to answer for the first time; Java is given its time.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to answer a question about statistics.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks at a server that is starting or stopping.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A server that takes the challenge.
+pub struct Server {
+    /// `host:port` as the URL has it.
+    pub authority: String,
+    pub address: SocketAddr,
+    child: Option<Child>,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+pub struct Statistics {
+    #[serde(rename = "totalRequests")]
+    pub events: u64,
+    #[serde(rename = "uniqueUsers")]
+    pub users: u64,
+    pub sum: Option<f64>,
+    pub avg: Option<f64>,
+}
+
+impl Server {
+    /// The server at an `http://` URL.
+    pub fn at(url: &str) -> Result<Server, String> {
+        let authority =
+            url.strip_prefix("http://").ok_or_else(|| format!("{url} must begin with http://"))?;
+        let authority = authority.split('/').next().unwrap_or_default();
+        let with_port = if authority.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
+            authority.to_owned()
+        } else {
+            format!("{authority}:80")
+        };
+        let address = with_port
+            .to_socket_addrs()
+            .map_err(|error| format!("cannot resolve {authority}: {error}"))?
+            .next();
+        let address = address.ok_or_else(|| format!("{authority} has no address"))?;
+        Ok(Server { authority: authority.to_owned(), address, child: None })
+    }
+
+    /// Starts a server with a shell command on a free port, and waits until it answers.
+    pub fn spawn(command: &str) -> Result<Server, String> {
+        let port = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
+        let command = command.replace("{port}", &port.to_string());
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("exec {command}")).stdin(Stdio::null());
+        // Its output would mix with the report.
+        shell.stdout(Stdio::null());
+        // SAFETY: between fork and exec only prctl(2) is called, which may be.
+        unsafe {
+            shell.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
+        }
+        let child = shell.spawn().map_err(|error| format!("cannot start {command}: {error}"))?;
+        let mut server = Server::at(&format!("http://127.0.0.1:{port}"))?;
+        server.child = Some(child);
+        let start = Instant::now();
+        while server.statistics().is_err() {
+            let child = server.child.as_mut().expect("it was started a moment ago");
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(format!("{command} ended before it answered: {status}"));
+            }
+            if start.elapsed() > START_PATIENCE {
+                return Err(format!("{command} did not answer within {START_PATIENCE:?}"));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        Ok(server)
+    }
+
+    /// Asks for the statistics.
+    pub fn statistics(&self) -> Result<Statistics, String> {
+        let (status, body) =
+            self.ask("GET", "/stats").map_err(|error| format!("GET /stats: {error}"))?;
+        if status != 200 {
+            return Err(format!("GET /stats was answered {status}"));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| format!("GET /stats: {error}: {}", String::from_utf8_lossy(&body)))
+    }
+
+    /// Makes sure that nothing has been counted yet, by a reset if need be.
+    pub fn prepare(&self) -> Result<(), String> {
+        if self.statistics()?.events == 0 {
+            return Ok(());
+        }
+        let reset = self.ask("POST", "/reset").map_err(|error| format!("POST /reset: {error}"))?.0;
+        if reset == 200 && self.statistics()?.events == 0 {
+            return Ok(());
+        }
+        Err(format!(
+            "the server has counted events already, and POST /reset was answered {reset}; restart it (millrace: with --allow-reset)"
+        ))
+    }
+
+    /// Resident memory of a server that we started, in bytes.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> io::Result<(u16, Vec<u8>)> {
+        let mut stream = TcpStream::connect_timeout(&self.address, ANSWER_PATIENCE)?;
+        stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let host = &self.authority;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{length}Connection: close\r\n\r\n"
+        )?;
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received)?;
+        answer::whole(&received)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))
+    }
+
+    fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        if let Some(id) = Pid::from_raw(child.id() as i32) {
+            // It may have ended by itself.
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let start = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) {
+            if start.elapsed() > STOP_PATIENCE {
+                eprintln!("challenge: the server does not stop, and is killed");
+                let _ = child.kill();
+                let _ = child.wait();
+                return;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
