@@ -162,7 +162,12 @@ fn listen(listen: &Listen, config: &Config) -> Result<Bound, String> {
 fn log_panics() {
     panic::set_hook(Box::new(|info| {
         let location = info.location().map(ToString::to_string).unwrap_or_default();
-        let message = info.payload_as_str().unwrap_or("no message");
+        let payload = info.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         log::error("panic", &[("message", &message), ("location", &location)]);
     }));
 }

@@ -229,7 +229,8 @@ mod tests {
     fn framing() {
         use Framing::*;
         use HttpError as E;
-        let rows: &[(&[(&str, &str)], Result<Framing, E>)] = &[
+        type Row = (&'static [(&'static str, &'static str)], Result<Framing, E>);
+        let rows: &[Row] = &[
             (&[], Ok(Length(0))),
             (&[("content-LENGTH", "0042")], Ok(Length(42))),
             (&[("Content-Length", "18446744073709551615")], Ok(Length(u64::MAX))),

@@ -102,6 +102,16 @@ impl Server {
         assert_eq!(status, 0);
     }
 
+    /// Lowers the running server's limit of descriptors.
+    pub fn limit_descriptors(&self, count: u64) {
+        let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
+        let id = self.child.id() as i32;
+        // SAFETY: prlimit(2) reads one structure, which is there, and writes nothing.
+        let status =
+            unsafe { libc::prlimit(id, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
+        assert_eq!(status, 0);
+    }
+
     /// Waits for the end; the exit status and the lines printed since it was ready.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let start = Instant::now();

@@ -11,7 +11,7 @@ use crate::plan::ValueRule;
 /// Every event is sent exactly once. Exit status: 0 if the server counted all of them exactly, 1 if
 /// not, 2 if the run could not be made.
 #[derive(Clone, Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 pub struct Options {
     /// The server.
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080", conflicts_with = "spawn")]

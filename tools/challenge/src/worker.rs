@@ -174,8 +174,9 @@ impl<'s> Worker<'s> {
                 if event.is_writable() {
                     self.send(slot);
                 }
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    self.receive(slot);
+                let ends = event.is_read_closed() || event.is_error();
+                if event.is_readable() || ends {
+                    self.receive(slot, ends);
                 }
                 // At once, so that the server has work while the other answers are read.
                 self.fill(pace.as_mut());
@@ -243,12 +244,14 @@ impl<'s> Worker<'s> {
         let Some(connection) = &mut self.slots[slot].connection else { return };
         if connection.send().is_err() {
             // What the server has answered before it closed is still there to be read.
-            self.receive(slot);
+            self.receive(slot, true);
             self.lose(slot, "connection reset");
         }
     }
 
-    fn receive(&mut self, slot: usize) {
+    /// Receives what is there; `to_the_end` if the server may have closed, since answers and the
+    /// end of the connection can come as one event, after which a short read says nothing.
+    fn receive(&mut self, slot: usize, to_the_end: bool) {
         loop {
             let Some(connection) = &mut self.slots[slot].connection else { return };
             let received = match connection.receive(&mut self.room) {
@@ -261,7 +264,7 @@ impl<'s> Worker<'s> {
                 Ok(false) if ended => return self.lose(slot, "closed before the answer"),
                 // The server said that it would close, which is no error of those not sent yet.
                 Ok(true) => return self.lose(slot, "closed before the answer"),
-                Ok(false) if received < self.room.len() => return self.offer(slot),
+                Ok(false) if received < self.room.len() && !to_the_end => return self.offer(slot),
                 Ok(false) => {}
                 Err(kind) => return self.lose(slot, kind),
             }

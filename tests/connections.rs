@@ -1,0 +1,226 @@
+//! Connections that are slow, many, broken or greedy.
+
+mod support;
+
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use support::{Client, Server, event, get};
+
+const READING: &str = r#"millrace_connections{state="reading"}"#;
+
+#[test]
+fn requests_that_do_not_come_in_time_are_answered_408() {
+    let server = Server::start(&["--header-timeout", "0.3", "--body-timeout", "0.5"]);
+    let request = event("a", 1.0);
+    let head_bytes = request.find("\r\n\r\n").expect("a head") + 4;
+    for (sent, timeout_ms, reason) in
+        [(20, 300, "header_timeout"), (head_bytes + 5, 500, "body_timeout")]
+    {
+        let mut client = server.connect();
+        let start = Instant::now();
+        // Trickled, which must not start the time anew.
+        for byte in request.as_bytes()[..sent].chunks(1 + sent / 10) {
+            client.send(byte);
+            thread::sleep(Duration::from_millis(10));
+        }
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
+        assert!(start.elapsed() >= Duration::from_millis(timeout_ms), "early");
+        assert!(start.elapsed() < Duration::from_millis(timeout_ms + 1000), "late");
+        assert!(client.is_closed());
+        drop(client);
+        let sample = format!(r#"millrace_connections_closed_total{{reason="{reason}"}}"#);
+        server.wait_until(reason, |server| server.metric(&sample) == 1.0);
+    }
+    assert_eq!(server.count(), 0);
+}
+
+#[test]
+fn an_idle_connection_is_closed_in_silence_and_never_early() {
+    let server = Server::start(&["--idle-timeout", "0.4"]);
+    let mut fresh = server.connect();
+    let mut used = server.connect();
+    let mut last = Instant::now();
+    for _ in 0..5 {
+        used.send(get("/health").as_bytes());
+        used.answer();
+        last = Instant::now();
+        thread::sleep(Duration::from_millis(150));
+    }
+    assert!(fresh.is_closed());
+    assert!(used.is_closed());
+    assert!(last.elapsed() >= Duration::from_millis(400), "early");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed_at_the_write_time_out() {
+    let server = Server::start(&["--write-timeout", "0.4"]);
+    let client = server.connect();
+    SockRef::from(&client.stream).set_recv_buffer_size(4096).expect("a small buffer");
+    client.stream.set_nonblocking(true).expect("non-blocking");
+    let requests = get("/metrics").repeat(100);
+    let closed = r#"millrace_connections_closed_total{reason="write_timeout"}"#;
+    server.wait_until("it is closed", |server| {
+        use std::io::Write;
+        let _ = (&client.stream).write(requests.as_bytes());
+        server.metric(closed) == 1.0
+    });
+}
+
+#[test]
+fn above_the_limit_clients_are_told_to_come_back() {
+    let server = Server::start(&["--max-connections", "3", "--workers", "2"]);
+    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/health").as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+    for _ in 0..50 {
+        let mut refused = server.connect();
+        let answer = refused.answer();
+        assert_eq!((answer.status, answer.field("connection")), (503, Some("close")));
+        assert!(answer.field("retry-after").is_some());
+        assert!(refused.is_closed());
+    }
+    clients.pop();
+    let start = Instant::now();
+    loop {
+        let mut next = server.connect();
+        next.send(event("a", 1.0).as_bytes());
+        match next.try_answer(true).map(|answer| answer.status) {
+            Some(200) => break,
+            status => assert!(start.elapsed() < support::PATIENCE, "{status:?}"),
+        }
+    }
+    clients[0].send(get("/health").as_bytes());
+    assert_eq!(clients[0].answer().status, 200);
+}
+
+#[test]
+fn running_out_of_descriptors_neither_spins_nor_kills() {
+    let server = Server::start(&["--workers", "1"]);
+    // Behind its back, so that its own limit of connections does not hold.
+    server.limit_descriptors(40);
+    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    thread::sleep(Duration::from_millis(200));
+    let before = processor_ticks(&server);
+    thread::sleep(Duration::from_secs(1));
+    assert!(processor_ticks(&server) - before < 20, "it spins");
+    // Whoever was accepted is served.
+    clients[0].send(event("a", 1.0).as_bytes());
+    assert_eq!(clients[0].answer().status, 200);
+    drop(clients);
+    server.wait_until("it accepts again", |server| {
+        let Ok(mut client) = Client::connect(server.address) else { return false };
+        client.send(get("/health").as_bytes());
+        client.try_answer(true).is_some_and(|answer| answer.status == 200)
+    });
+    assert_eq!(server.count(), 1);
+}
+
+/// Processor time used so far, in ticks of 10 ms.
+fn processor_ticks(server: &Server) -> u64 {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", server.process_id())).expect("proc(5)");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("ticks")).sum()
+}
+
+#[test]
+fn connections_are_spread_evenly() {
+    let server = Server::start(&["--workers", "4"]);
+    let clients: Vec<Client> = (0..1000).map(|_| server.connect()).collect();
+    let per_worker = |server: &Server| -> Vec<f64> {
+        let page = server.once(&get("/metrics")).text();
+        let lines = page.lines().filter(|line| line.starts_with("millrace_worker_connections{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+    };
+    // One more asks for the metrics.
+    server
+        .wait_until("all are accepted", |server| per_worker(server).iter().sum::<f64>() == 1001.0);
+    let counts = per_worker(&server);
+    let most = counts.iter().fold(f64::MIN, |a, &b| a.max(b));
+    let least = counts.iter().fold(f64::MAX, |a, &b| a.min(b));
+    assert!(most - least <= 1.0, "{counts:?}");
+    drop(clients);
+}
+
+#[test]
+fn a_deep_pipeline_does_not_starve_the_others() {
+    let server = Server::start(&["--workers", "1"]);
+    let address = server.address;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let greedy = Client::connect(address).expect("a connection");
+            let reader = greedy.stream.try_clone().expect("a second handle");
+            let drain = scope.spawn(move || std::io::copy(&mut &reader, &mut std::io::sink()));
+            let batch = event("greedy", 1.0).repeat(1000);
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                std::io::Write::write_all(&mut &greedy.stream, batch.as_bytes()).expect("sent");
+            }
+            greedy.stream.shutdown(Shutdown::Both).expect("shut down");
+            let _ = drain.join();
+        });
+        server.wait_until("the pipeline flows", |server| server.count() > 10_000);
+        let mut modest = server.connect();
+        let mut slowest = Duration::ZERO;
+        for _ in 0..100 {
+            let start = Instant::now();
+            modest.send(event("modest", 1.0).as_bytes());
+            assert_eq!(modest.answer().status, 200);
+            slowest = slowest.max(start.elapsed());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    });
+}
+
+#[test]
+fn resets_in_any_state_leave_nothing_behind() {
+    let server = Server::start(&["--workers", "2"]);
+    let request = event("a", 1.0);
+    for round in 0..100 {
+        let mut client = server.connect();
+        match round % 5 {
+            0 => {}
+            1 => client.send(&request.as_bytes()[..30]),
+            2 => client.send(&request.as_bytes()[..request.len() - 3]),
+            3 => client.send(request.repeat(50).as_bytes()),
+            _ => client.send(b"NONSENSE\r\n"),
+        }
+        SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).expect("linger");
+    }
+    for state in ["reading", "writing", "closing"] {
+        let sample = format!("millrace_connections{{state=\"{state}\"}}");
+        server.wait_until(state, |server| server.metric(&sample) == 0.0);
+    }
+    server.wait_until("only this one is left", |server| {
+        server.metric(r#"millrace_worker_connections{worker="0"}"#)
+            + server.metric(r#"millrace_worker_connections{worker="1"}"#)
+            <= 1.0
+    });
+    assert_eq!(server.once(&request).status, 200);
+}
+
+#[test]
+fn data_and_end_in_one_segment_leak_no_connection() {
+    let server = Server::start(&["--workers", "1"]);
+    for _ in 0..50 {
+        let mut client = server.connect();
+        // Corked, so that the request and the FIN leave together.
+        SockRef::from(&client.stream).set_tcp_cork(true).expect("cork");
+        client.send(event("a", 1.0).as_bytes());
+        client.stream.shutdown(Shutdown::Write).expect("shut down");
+        assert_eq!(client.answer().status, 200);
+        assert!(client.is_closed());
+    }
+    server.wait_until("all are gone", |server| {
+        server.metric(r#"millrace_worker_connections{worker="0"}"#) <= 1.0
+    });
+    assert_eq!(server.count(), 50);
+    assert_eq!(server.metric(READING), 0.0);
+}

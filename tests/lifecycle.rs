@@ -1,0 +1,203 @@
+//! Start and stop: readiness, signals, what is in flight, exit statuses.
+
+mod support;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{Client, PATIENCE, Server, event, get};
+
+#[test]
+fn sigterm_and_sigint_end_it_with_the_final_statistics() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let server = Server::start(&["--workers", "2"]);
+        assert_eq!(server.once(&event("a", 2.5)).status, 200);
+        server.signal(signal);
+        let (status, lines) = server.wait();
+        assert_eq!(status.code(), Some(0));
+        let expected =
+            r#"final statistics {"totalRequests":1,"uniqueUsers":1,"sum":2.5,"avg":2.5}"#;
+        assert_eq!(lines.last().map(String::as_str), Some(expected));
+    }
+}
+
+#[test]
+fn a_stop_in_mid_load_loses_no_answered_event() {
+    let server = Server::start(&["--workers", "2"]);
+    let address = server.address;
+    let answered = AtomicU64::new(0);
+    let (sent, statistics) = thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|client| {
+                let answered = &answered;
+                scope.spawn(move || {
+                    let mut sent = 0u64;
+                    let Ok(mut connection) = Client::connect(address) else { return sent };
+                    loop {
+                        let batch: String =
+                            (0..20).map(|i| event(&format!("{client}-{i}"), 1.0)).collect();
+                        connection.send(batch.as_bytes());
+                        sent += 20;
+                        for _ in 0..20 {
+                            match connection.try_answer(true) {
+                                Some(answer) => assert_eq!(answer.status, 200),
+                                None => return sent,
+                            }
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        while answered.load(Ordering::Relaxed) < 5_000 {
+            thread::yield_now();
+        }
+        let statistics = server.stop();
+        (
+            clients.into_iter().map(|client| client.join().expect("no panic")).sum::<u64>(),
+            statistics,
+        )
+    });
+    let answered = answered.into_inner();
+    assert!(
+        (answered..=sent).contains(&statistics.events),
+        "{answered} answered, {statistics:?}, {sent} sent"
+    );
+    assert_eq!(statistics.sum, Some(statistics.events as f64));
+}
+
+#[test]
+fn a_request_under_way_is_finished_and_idle_connections_end() {
+    let server = Server::start(&["--workers", "1"]);
+    let mut idle = server.connect();
+    idle.send(get("/health").as_bytes());
+    idle.answer();
+    let mut busy = server.connect();
+    let request = event("a", 1.0);
+    let (start, rest) = request.split_at(request.len() - 5);
+    busy.send(start.as_bytes());
+    server.wait_until("half a request is there", |server| {
+        server.metric(r#"millrace_connections{state="reading"}"#) >= 1.0
+    });
+    server.signal(libc::SIGTERM);
+    assert!(idle.is_closed());
+    busy.send(rest.as_bytes());
+    let answer = busy.answer();
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert!(busy.is_closed());
+    let address = server.address;
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.last().is_some_and(|line| line.contains("\"totalRequests\":1")), "{lines:?}");
+    assert!(Client::connect(address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn the_drain_time_out_or_a_second_signal_ends_what_does_not_end_by_itself() {
+    for second_signal in [false, true] {
+        let timeout = if second_signal { "60" } else { "0.3" };
+        let server = Server::start(&["--drain-timeout", timeout]);
+        let mut stuck = server.connect();
+        stuck.send(&event("a", 1.0).as_bytes()[..60]);
+        server.wait_until("half a request is there", |server| {
+            server.metric(r#"millrace_connections{state="reading"}"#) >= 1.0
+        });
+        let start = Instant::now();
+        server.signal(libc::SIGTERM);
+        if second_signal {
+            // The listener is gone once the first has been understood.
+            while Client::connect(server.address).is_ok() {
+                assert!(start.elapsed() < PATIENCE);
+            }
+            server.signal(libc::SIGTERM);
+        }
+        let (status, lines) = server.wait();
+        assert_eq!(status.code(), Some(0));
+        assert!(lines.iter().any(|line| line.contains("cut")), "{lines:?}");
+        assert!(second_signal || start.elapsed() >= Duration::from_millis(300));
+        assert!(stuck.is_closed());
+    }
+}
+
+#[test]
+fn it_starts_again_on_the_same_port_at_once() {
+    let server = Server::start(&["--workers", "2"]);
+    let address = server.address.to_string();
+    let mut open = server.connect();
+    open.send(event("a", 1.0).as_bytes());
+    open.answer();
+    server.stop();
+    for _ in 0..3 {
+        let mut command = support::command(&["--workers", "2", "--listen", &address]);
+        let server = Server::run(&mut command);
+        assert_eq!(server.once(&event("b", 1.0)).status, 200);
+        assert_eq!(server.count(), 1);
+        // Killed, not stopped, when it is dropped.
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_port_fails_with_one_clear_line() {
+    let server = Server::start(&["--workers", "2"]);
+    let port = server.address.port();
+    for address in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")]
+    {
+        for workers in ["1", "2"] {
+            let output = support::command(&["--listen", &address, "--workers", workers])
+                .output()
+                .expect("it runs");
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{message}");
+            assert!(message.contains("another process listens there"), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+}
+
+#[test]
+fn start_up_failures_say_what_to_do() {
+    let run = |arguments: &[&str]| {
+        let output = support::command(arguments).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, message) = run(&["--listen", "192.0.2.1:1"]);
+    assert!(code == Some(1) && message.contains("cannot listen on 192.0.2.1:1"), "{message}");
+    let (code, message) = run(&["--workers", "none"]);
+    assert!(
+        code == Some(2) && message.contains("--workers") && message.contains("none"),
+        "{message}"
+    );
+
+    let mut low = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_millrace");
+    low.args([
+        "-c",
+        &format!("ulimit -n 100; exec {program} -l 127.0.0.1:0 -w 1 --max-connections 90"),
+    ]);
+    let output = low.output().expect("it runs");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("100") && message.contains("ulimit -n"), "{message}");
+}
+
+#[test]
+fn ipv6_and_both_at_once() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: IPv6 is off");
+        return;
+    }
+    let server = Server::start(&["--listen", "[::1]:0"]);
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+    let both = Server::start(&["--listen", "[::]:0", "--workers", "2"]);
+    for host in ["127.0.0.1", "::1"] {
+        let address =
+            (host.parse::<std::net::IpAddr>().expect("an address"), both.address.port()).into();
+        let mut client = Client::connect(address).expect("it listens on both");
+        client.send(event("a", 1.0).as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(both.stop().events, 2);
+}
