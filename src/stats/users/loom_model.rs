@@ -4,8 +4,8 @@ use super::*;
 use loom::sync::Arc;
 use loom::thread;
 
-/// Preemptions a schedule may contain. Two find every bug this code has been seeded with, in
-/// seconds; more take minutes.
+/// Preemptions a schedule may contain, so that the models end within a second. What loom cannot
+/// see here, the bytes of pages and arrays, Miri watches in `tests`.
 const PREEMPTIONS_MAX: usize = 2;
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
