@@ -16,10 +16,15 @@
 //!   a double's 53 bits, shifted by 0..=31:  [ high, < 2^52 ][ low, 32 ]
 //! ```
 //!
-//! An addition splits the shifted significand into 32 bits for chunk `i` and the rest, less than
-//! 2^52, for chunk `i + 1`; carries wait in the overlap. After 2^11 − 1 additions a chunk could
-//! overflow, so before that they are propagated. The top chunk has 63 bits above the weight
-//! 2^1037, room for 2^74 times the largest double: more events than a 64-bit count can hold.
+//! An addition splits the shifted significand into 32 bits for chunk `i` and the rest, at most
+//! 2^52 in magnitude, for chunk `i + 1`; carries wait in the overlap. After 2^11 − 1 additions a
+//! chunk could overflow, so before that they are propagated. The top chunk has 63 bits above the
+//! weight 2^1037, room for 2^74 times the largest double: more events than a 64-bit count can hold.
+//!
+//! Added to the paper: every chunk stands twice, and a run of values goes to the two *lanes* in
+//! turn. Values of one magnitude meet in one chunk, where each addition waits for the one before
+//! to come back from memory: 7 cycles on Zen 5, against 2 for a plain addition. Two lanes halve the
+//! wait, after which the work itself, 5 cycles, is what an addition costs.
 //!
 //! What is left out: infinities and NaN, which the event parser refuses; directed rounding.
 
@@ -28,29 +33,37 @@ use std::ops::Range;
 /// An exact sum of finite doubles. Fixed size, no allocation.
 #[derive(Clone, Debug)]
 pub struct Sum {
-    chunks: [i64; CHUNK_COUNT],
-    /// Additions since carries were propagated; every |chunk| ≤ `additions` × 2^52.
+    chunks: [Chunk; CHUNK_COUNT],
+    /// Additions since carries were propagated; every |chunk| ≤ `additions` × 2^52, both lanes
+    /// taken together.
     additions: u32,
 }
 
+/// The two lanes of a chunk, which count as their sum.
+type Chunk = [i64; 2];
+
 impl Sum {
     /// The empty sum, zero.
-    pub const ZERO: Sum = Sum { chunks: [0; CHUNK_COUNT], additions: 1 };
+    pub const ZERO: Sum = Sum { chunks: [[0, 0]; CHUNK_COUNT], additions: 1 };
 
     /// Adds `value`, which must be finite.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        self.add_all(&[value]);
+        self.make_room(1);
+        self.add_without_carry::<0>(value);
     }
 
     /// Adds all of `values`, which must be finite.
     #[inline]
     pub fn add_all(&mut self, values: &[f64]) {
-        for run in values.chunks(ADDITIONS_MAX as usize / 2) {
+        for run in values.chunks(ADDITIONS_MAX as usize - 1) {
             self.make_room(run.len() as u32);
-            for &value in run {
-                self.add_without_carry(value);
+            let (pairs, rest) = run.as_chunks::<2>();
+            for &[first, second] in pairs {
+                self.add_without_carry::<0>(first);
+                self.add_without_carry::<1>(second);
             }
+            rest.iter().for_each(|&value| self.add_without_carry::<0>(value));
         }
     }
 
@@ -66,7 +79,7 @@ impl Sum {
         }
         self.additions += other.additions;
         for (chunk, other) in self.chunks.iter_mut().zip(&other.chunks) {
-            *chunk += other;
+            chunk[0] += other[0] + other[1];
         }
     }
 
@@ -104,23 +117,24 @@ impl Sum {
 
     /// Without a branch on the sign, which nothing could predict.
     #[inline]
-    fn add_without_carry(&mut self, value: f64) {
+    fn add_without_carry<const LANE: usize>(&mut self, value: f64) {
         debug_assert!(value.is_finite());
         let encoded = value.to_bits();
         let field = (encoded >> (SIGNIFICAND_BITS - 1)) as usize & EXPONENT_FIELD_MASK;
         let fraction = encoded & ((1 << (SIGNIFICAND_BITS - 1)) - 1);
-        let normal = u64::from(field != 0);
         // Subnormals have the exponent of field 1 and no leading bit.
-        let exponent = field + 1 - normal as usize;
-        let significand = fraction | normal << (SIGNIFICAND_BITS - 1);
-        let shift = exponent % 32;
-        let low = (significand << shift & 0xffff_ffff) as i64;
-        let high = (significand >> (32 - shift)) as i64;
+        let exponent = field.max(1);
+        let magnitude = fraction | u64::from(field != 0) << (SIGNIFICAND_BITS - 1);
         let sign = encoded as i64 >> 63;
+        let significand = (magnitude as i64 ^ sign) - sign;
+        let shift = exponent % 32;
+        // Two's complement: the low part is never negative, the high part has the sign.
+        let low = significand << shift & 0xffff_ffff;
+        let high = significand >> (32 - shift);
         // The mask tells the compiler what is so anyway: a finite double's index is 63 at most.
         let index = (exponent / 32) & 63;
-        self.chunks[index] += (low ^ sign) - sign;
-        self.chunks[index + 1] += (high ^ sign) - sign;
+        self.chunks[index][LANE] += low;
+        self.chunks[index + 1][LANE] += high;
     }
 
     /// Moves what exceeds 32 bits of a chunk into the next; all but the top one become digits,
@@ -129,11 +143,12 @@ impl Sum {
     fn propagate(&mut self) {
         let mut carry = 0;
         for chunk in &mut self.chunks[..TOP_CHUNK] {
-            let value = *chunk + carry;
-            *chunk = value & 0xffff_ffff;
+            let value = chunk[0] + chunk[1] + carry;
+            *chunk = [value & 0xffff_ffff, 0];
             carry = value >> 32;
         }
-        self.chunks[TOP_CHUNK] += carry;
+        let top = &mut self.chunks[TOP_CHUNK];
+        *top = [top[0] + top[1] + carry, 0];
         self.additions = 1;
     }
 
@@ -142,13 +157,13 @@ impl Sum {
     fn magnitude(&self) -> Option<(bool, [u32; TOP_CHUNK])> {
         let mut sum = self.clone();
         sum.propagate();
-        let negative = sum.chunks[TOP_CHUNK] < 0;
+        let negative = sum.chunks[TOP_CHUNK][0] < 0;
         if negative {
-            sum.chunks = sum.chunks.map(|chunk| -chunk);
+            sum.chunks = sum.chunks.map(|[digit, _]| [-digit, 0]);
             sum.propagate();
         }
-        let fits = sum.chunks[TOP_CHUNK] == 0;
-        fits.then(|| (negative, std::array::from_fn(|i| sum.chunks[i] as u32)))
+        let fits = sum.chunks[TOP_CHUNK][0] == 0;
+        fits.then(|| (negative, std::array::from_fn(|i| sum.chunks[i][0] as u32)))
     }
 }
 

@@ -58,7 +58,7 @@ impl Arena {
     ///
     /// As for `holds`.
     #[inline]
-    pub unsafe fn address(&self, reference: Reference) -> *const u8 {
+    unsafe fn address(&self, reference: Reference) -> *const u8 {
         let (number, offset) = (reference as usize / PAGE_BYTES, reference as usize % PAGE_BYTES);
         // SAFETY: the arrays are in the writer, which lives.
         let page = unsafe { self.table.load() }.page(number);

@@ -66,17 +66,15 @@ impl Users {
         stripe.insert(fragment, id, &self.quota, &self.pages)
     }
 
-    /// Begins to fetch what `insert` will read of the ids with these hashes: all the slots first,
-    /// then all the ids they lead to.
+    /// Begins to fetch what `insert` will look at first for each of `hashes`.
+    // Worth it from the second hash on: of 16 known users, each took 41 ns of 1 million and 123 of
+    // 10 million without, 38 and 83 with it; of 75,000, 20 and 19. Fetching the ids behind the
+    // slots too gains another 15 ns at 10 million, but costs 8 at 75,000.
     #[inline]
     pub fn prefetch(&self, hashes: &[u64]) {
         for &hash in hashes {
             let (stripe, fragment) = self.place(hash);
-            stripe.prefetch_slot(fragment);
-        }
-        for &hash in hashes {
-            let (stripe, fragment) = self.place(hash);
-            stripe.prefetch_id(fragment);
+            stripe.prefetch(fragment);
         }
     }
 
@@ -91,8 +89,11 @@ impl Users {
     }
 }
 
-const STRIPE_BITS: u32 = if cfg!(loom) { 0 } else { 6 };
+const STRIPE_BITS: u32 = if cfg!(loom) { 1 } else { 6 };
 const STRIPE_COUNT: usize = 1 << STRIPE_BITS;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_model;

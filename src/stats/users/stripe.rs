@@ -69,18 +69,8 @@ impl Stripe {
 
     /// Begins to fetch the slot where the search for `fragment` starts.
     #[inline]
-    pub fn prefetch_slot(&self, fragment: Fragment) {
+    pub fn prefetch(&self, fragment: Fragment) {
         prefetch(self.segment(fragment).slot_address(fragment));
-    }
-
-    /// Begins to fetch the first id that the search for `fragment` will compare.
-    #[inline]
-    pub fn prefetch_id(&self, fragment: Fragment) {
-        self.segment(fragment).find(fragment, |reference| {
-            // SAFETY: as in `finds`.
-            prefetch(unsafe { self.readers.0.arena.address(reference) });
-            true
-        });
     }
 
     /// Inserts `id` unless it is there or may not be.
