@@ -18,7 +18,7 @@ struct Slot<T> {
 /// A slot's number and its generation; fits a mio token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The slot's number, below [`Slab::slot_count`].
+    /// The number of the slot, counted from 0.
     pub index: u32,
     generation: u32,
 }

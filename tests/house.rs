@@ -1,0 +1,163 @@
+//! The rules of the house as tests: who may name whom, where unsafe code lives, what documents list.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms, and those of them that each may name.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("limits", &[]),
+    ("sys", &["limits"]),
+    ("log", &["limits", "sys"]),
+    ("options", &["limits", "log", "sys"]),
+    ("http", &["limits"]),
+    ("event", &["limits"]),
+    ("stats", &["limits"]),
+    ("server", &["limits", "log", "sys", "http"]),
+    ("app", &["limits", "log", "sys", "http", "event", "stats", "server", "options"]),
+];
+
+const LINES_MAX: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every Rust file below a folder, with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+    {
+        if entry.is_dir() {
+            found.extend(sources(&entry));
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            let text = read(&entry);
+            found.push((entry, text));
+        }
+    }
+    found
+}
+
+/// The text without comments, which may speak of anything.
+fn code(text: &str) -> String {
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn rooms_name_only_those_they_may() {
+    for (path, text) in sources(&root().join("src")) {
+        let relative = path.strip_prefix(root().join("src")).expect("it is below src");
+        let room = relative.components().next().expect("a room").as_os_str().to_string_lossy();
+        let room = room.trim_end_matches(".rs");
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
+            assert!(["main", "lib"].contains(&room), "{} is in no room", path.display());
+            continue;
+        };
+        let code = code(&text);
+        for (other, _) in
+            ARROWS.iter().filter(|(other, _)| *other != room && !allowed.contains(other))
+        {
+            for name in [format!("crate::{other}"), format!("crate::{{{other}")] {
+                assert!(!code.contains(&name), "{} names {other}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_c_library_is_called_in_one_room() {
+    for (path, text) in sources(&root().join("src")) {
+        let in_sys = path.starts_with(root().join("src/sys"));
+        assert!(in_sys || !code(&text).contains("libc::"), "{} calls libc", path.display());
+    }
+}
+
+#[test]
+fn unsafe_code_says_why_and_why_it_is_safe() {
+    for (path, text) in sources(&root().join("src")) {
+        if path.ends_with("lib.rs") || !code(&text).contains("unsafe ") {
+            continue;
+        }
+        assert!(
+            text.contains("#![allow(unsafe_code)]") || text.contains("#[allow(unsafe_code)]"),
+            "{}",
+            path.display()
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("unsafe {")) {
+            let near = &lines[i.saturating_sub(8)..=i];
+            let explained = near.iter().any(|line| line.contains("SAFETY:"));
+            assert!(explained, "{}:{}: {}", path.display(), i + 1, line.trim());
+        }
+    }
+}
+
+#[test]
+fn files_have_one_subject_and_say_what_it_is() {
+    for (path, text) in sources(&root().join("src")) {
+        let is_test =
+            path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
+        let lines = text.lines().count();
+        assert!(is_test || lines <= LINES_MAX, "{} has {lines} lines", path.display());
+        assert!(is_test || text.starts_with("//!"), "{} does not say what it is", path.display());
+    }
+}
+
+#[test]
+fn the_server_has_six_packages_and_no_others() {
+    let manifest = read("Cargo.toml");
+    let dependencies =
+        manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    let names: Vec<&str> = dependencies
+        .expect("a section")
+        .lines()
+        .filter_map(|line| line.split([' ', '=']).next())
+        .collect();
+    assert_eq!(names, ["itoa", "libc", "memchr", "mio", "ryu", "socket2"]);
+}
+
+#[test]
+fn the_readme_lists_every_option() {
+    let readme = read("README.md");
+    for row in millrace::options::table::ROWS {
+        assert!(readme.contains(&format!("--{}", row.long)), "--{} is not in README.md", row.long);
+        let variable = format!("MILLRACE_{}", row.long.to_uppercase().replace('-', "_"));
+        assert!(
+            ["help", "version"].contains(&row.long) || readme.contains(&variable),
+            "{variable} is not in README.md"
+        );
+    }
+}
+
+#[test]
+fn every_route_is_in_the_readme() {
+    let readme = read("README.md");
+    for path in ["/event", "/stats", "/health", "/metrics", "/reset"] {
+        assert!(readme.contains(path), "{path}");
+    }
+}
+
+#[test]
+fn no_place_is_named_that_only_one_machine_has() {
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "Cargo.toml",
+        "docs/statistics.md",
+    ] {
+        let text = read(name);
+        for place in ["/root/", "/tmp/wt", concat!("../", "shared"), "artifactory"] {
+            assert!(!text.contains(place), "{name} names {place}");
+        }
+    }
+}
