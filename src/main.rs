@@ -81,8 +81,9 @@ fn run(options: &Options) -> Result<(), String> {
         app::url(address),
         if workers == 1 { "worker" } else { "workers" }
     );
-    // An error would mean that neither thread is left to wake this one; stopping is right then too.
-    let _ = woken.recv();
+    if let Ok(Wake::Done) | Err(_) = woken.recv() {
+        return Err(format!("no worker is left; {}", shared.summary()));
+    }
     server.drain();
     match woken.recv_timeout(options.drain_timeout) {
         Ok(Wake::Done) | Err(RecvTimeoutError::Disconnected) => {}

@@ -56,6 +56,24 @@ fn an_idle_connection_is_closed_in_silence_and_never_early() {
 }
 
 #[test]
+fn a_busy_connection_is_not_idle() {
+    let server = Server::start(&["--idle-timeout", "0.3", "--workers", "1"]);
+    let busy = server.connect();
+    let reader = busy.stream.try_clone().expect("a second handle");
+    let drain = thread::spawn(move || std::io::copy(&mut &reader, &mut std::io::sink()));
+    let batch = event("busy", 1.0).repeat(1000);
+    let start = Instant::now();
+    // More than a turn takes at a time, so that the server never runs out of input.
+    while start.elapsed() < Duration::from_millis(1200) {
+        std::io::Write::write_all(&mut &busy.stream, batch.as_bytes())
+            .expect("the connection stays open");
+    }
+    busy.stream.shutdown(Shutdown::Write).expect("shut down");
+    drain.join().expect("no panic").expect("no reset");
+    assert_eq!(server.metric(r#"millrace_connections_closed_total{reason="idle_timeout"}"#), 0.0);
+}
+
+#[test]
 fn a_client_that_does_not_read_is_closed_at_the_write_time_out() {
     let server = Server::start(&["--write-timeout", "0.4"]);
     let client = server.connect();
@@ -85,6 +103,11 @@ fn above_the_limit_clients_are_told_to_come_back() {
         assert!(answer.field("retry-after").is_some());
         assert!(refused.is_closed());
     }
+    // Those who do not wait for the answer are no different.
+    for _ in 0..50 {
+        let refused = server.connect();
+        SockRef::from(&refused.stream).set_linger(Some(Duration::ZERO)).expect("linger");
+    }
     clients.pop();
     let start = Instant::now();
     loop {
@@ -97,6 +120,19 @@ fn above_the_limit_clients_are_told_to_come_back() {
     }
     clients[0].send(get("/health").as_bytes());
     assert_eq!(clients[0].answer().status, 200);
+    server.wait_until("two are left, and the one that asks", |server| {
+        let mut per_worker = Client::connect(server.address).expect("a connection");
+        per_worker.send(get("/metrics").as_bytes());
+        let Some(page) = per_worker.try_answer(true).filter(|answer| answer.status == 200) else {
+            return false;
+        };
+        let page = page.text();
+        let count = |worker| {
+            page.contains(&format!("millrace_worker_connections{{worker=\"{worker}\"}} 1\n"))
+        };
+        page.lines().filter(|line| line.starts_with("millrace_worker_connections{")).count() == 2
+            && (count(0) || count(1))
+    });
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub struct Connection {
     pub read_closed: bool,
     /// The connection stands in the worker's list of those that go on without a new edge.
     pub queued: bool,
+    /// The connection is one too many: it is told so, and counts for no limit.
+    pub turned_away: bool,
     activity: Activity,
 }
 
@@ -82,8 +84,8 @@ pub struct Desk<'w, H> {
 pub enum Next {
     /// Nothing, until an edge or this time-out, which starts anew with `restart`.
     Wait { class: Class, restart: bool },
-    /// Another turn, after the others have had theirs.
-    Again,
+    /// Another turn, after the others have had theirs; whether requests were answered in this one.
+    Again { answered: bool },
     /// The end.
     Close(Closed),
 }
@@ -119,6 +121,7 @@ impl Connection {
             readable: false,
             read_closed: false,
             queued: false,
+            turned_away: false,
             activity: Activity::Idle,
         }
     }
@@ -161,6 +164,7 @@ impl Connection {
 
     /// Tells a client that there are too many, and ends.
     pub fn turn_away<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
+        self.turned_away = true;
         desk.output.clear();
         desk.handler.overloaded(desk.output);
         self.send_last(Closed::Overload, desk)
@@ -398,7 +402,7 @@ impl Connection {
         match receive(&mut self.stream, desk.input, desk.meters) {
             Ok(Some(received)) if received > 0 && received <= *left_bytes => {
                 *left_bytes -= received;
-                Next::Again
+                Next::Again { answered: false }
             }
             Ok(None) => {
                 self.readable = false;
@@ -430,7 +434,7 @@ impl Connection {
             return Next::Wait { class, restart: true };
         }
         if self.held_is_due || self.readable {
-            return Next::Again;
+            return Next::Again { answered };
         }
         if desk.draining && activity == Activity::Idle {
             return Next::Close(Closed::Shutdown);

@@ -225,11 +225,15 @@ impl<H: Handler> Worker<H> {
         };
         match work(connection, &mut desk) {
             Next::Wait { class, restart } => self.timers.arm(key.index, class, restart, self.now),
-            Next::Again => {
-                // A turn that ended early is no reason to forget how long this has been going on.
+            Next::Again { answered } => {
                 if !connection.queued {
                     connection.queued = true;
                     self.due.push(key);
+                }
+                // A client that keeps the connection busy is not idle. Without an answer, what is
+                // being waited for goes on being waited for.
+                if answered {
+                    self.timers.arm(key.index, Class::Idle, true, self.now);
                 }
             }
             Next::Close(reason) => self.close(key, reason),
@@ -275,7 +279,7 @@ impl<H: Handler> Worker<H> {
         let meters = &self.shared.meters[self.index];
         connection.release(&mut self.buffers, meters);
         meters.closed[reason as usize].add(1);
-        if reason == Closed::Overload {
+        if connection.turned_away {
             self.refused -= 1;
         } else {
             meters.connections.subtract(1);
