@@ -110,7 +110,7 @@ fn a_shard_has_one_owner() {
 /// without its cause. Batches of two cancelling values must never show at all.
 #[test]
 fn no_reader_sees_an_effect_without_its_cause() {
-    let rounds: u64 = if cfg!(miri) { 20 } else { 20_000 };
+    let rounds: u64 = if cfg!(miri) { 20 } else { 3_000 };
     let statistics = Statistics::new(3, [1, 2], None);
     // The token's holder, by the parity of the number of events in the chain.
     let chain = AtomicU64::new(0);
