@@ -1,8 +1,8 @@
 //! The statistics as a whole: what a worker counts and a reader sees.
 
 use super::*;
-use std::sync::Barrier;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Barrier, mpsc};
 
 fn count(shard: &mut Shard, user_id: &str, value: f64) {
     shard.stage(user_id.as_bytes(), value);
@@ -112,22 +112,25 @@ fn a_shard_has_one_owner() {
 fn no_reader_sees_an_effect_without_its_cause() {
     let rounds: u64 = if cfg!(miri) { 20 } else { 20_000 };
     let statistics = Statistics::new(3, [1, 2], None);
-    // The token's holder, by the parity of the number of events in the chain.
+    // Events of the chain that were answered.
     let chain = AtomicU64::new(0);
+    let (to_first, from_second) = mpsc::sync_channel(1);
+    let (to_second, from_first) = mpsc::sync_channel(1);
+    to_first.send(()).unwrap();
     let start = Barrier::new(5);
     thread::scope(|scope| {
-        for worker in 0..2_u64 {
-            let mut shard = statistics.shard(worker as usize);
+        let writers = [(1.0, from_second, to_second), (-1.0, from_first, to_first)];
+        for (worker, (value, token, next)) in writers.into_iter().enumerate() {
+            let mut shard = statistics.shard(worker);
             let (chain, start) = (&chain, &start);
             scope.spawn(move || {
                 start.wait();
-                for step in (worker..2 * rounds).step_by(2) {
-                    while chain.load(Ordering::Acquire) != step {
-                        thread::yield_now();
-                    }
-                    let value = if worker == 0 { 1.0 } else { -1.0 };
-                    count(&mut shard, &format!("user_{}", step % 1_000), value);
-                    chain.store(step + 1, Ordering::Release);
+                for round in 0..rounds {
+                    token.recv().unwrap();
+                    count(&mut shard, &format!("user_{}-{worker}", round % 500), value);
+                    chain.fetch_add(1, Ordering::Release);
+                    // At the very end the other writer may be gone.
+                    let _ = next.send(());
                 }
             });
         }
@@ -159,6 +162,7 @@ fn no_reader_sees_an_effect_without_its_cause() {
                     assert_eq!(now.users, (plus + minus).min(1_000) + pairs);
                     assert!(now.events >= last.events && now.users >= last.users);
                     last = now;
+                    thread::yield_now();
                 }
             });
         }

@@ -69,10 +69,20 @@ impl Arena {
     }
 
     /// Stores `id`, 1 to 256 bytes; `None` when references or memory have run out.
-    pub fn append(&self, writer: &mut ArenaWriter, id: &[u8], pages: &Pages) -> Option<Reference> {
+    ///
+    /// # Safety
+    ///
+    /// The writer is the arena's own, and `pages` outlive both.
+    pub unsafe fn append(
+        &self,
+        writer: &mut ArenaWriter,
+        id: &[u8],
+        pages: &Pages,
+    ) -> Option<Reference> {
         assert!((1..=USER_ID_BYTES_MAX).contains(&id.len()));
         if PAGE_BYTES - writer.used < 1 + id.len() {
-            self.add_page(writer, pages)?;
+            // SAFETY: by the caller's promise.
+            unsafe { self.add_page(writer, pages) }?;
         }
         let number = writer.page_count - 1;
         let reference = (number * PAGE_BYTES + writer.used) as Reference;
@@ -91,14 +101,20 @@ impl Arena {
         Some(reference)
     }
 
-    fn add_page(&self, writer: &mut ArenaWriter, pages: &Pages) -> Option<()> {
+    /// Makes an empty page the last.
+    ///
+    /// # Safety
+    ///
+    /// As for `append`.
+    unsafe fn add_page(&self, writer: &mut ArenaWriter, pages: &Pages) -> Option<()> {
         if writer.page_count == PAGE_COUNT_MAX {
             return None;
         }
         let page = pages.take()?;
         // SAFETY: the arrays are in the writer, here and below.
         if writer.page_count == 1 << unsafe { self.table.load() }.order() {
-            self.table.grow_append(&mut writer.arrays);
+            // SAFETY: the writer's arrays are the table's.
+            unsafe { self.table.grow_append(&mut writer.arrays) };
         }
         // SAFETY: as above.
         unsafe { self.table.load() }.set(writer.page_count, page);
@@ -142,9 +158,10 @@ mod tests {
         };
         let rounds = if cfg!(miri) { 1 } else { 40 };
         let all = || (0..rounds).flat_map(|seed| (1..=256).map(move |length| (length, seed)));
-        let references: Vec<_> = all()
-            .map(|(length, seed)| arena.append(&mut writer, &id(length, seed), &pages).unwrap())
-            .collect();
+        // SAFETY: the arena's own writer, and pages that live to the end of the test.
+        let mut append = |id: &[u8]| unsafe { arena.append(&mut writer, id, &pages) };
+        let references: Vec<_> =
+            all().map(|(length, seed)| append(&id(length, seed)).unwrap()).collect();
         for ((length, seed), &reference) in all().zip(&references) {
             assert_ne!(reference, 0);
             let id = id(length, seed);
@@ -165,6 +182,8 @@ mod tests {
         let pages = Pages::new();
         let (arena, mut writer) = Arena::new();
         writer.page_count = PAGE_COUNT_MAX;
-        assert_eq!(arena.append(&mut writer, b"one too many", &pages), None);
+        // SAFETY: the arena's own writer, and pages that live to the end of the test.
+        let appended = unsafe { arena.append(&mut writer, b"one too many", &pages) };
+        assert_eq!(appended, None);
     }
 }

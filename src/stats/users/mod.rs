@@ -8,6 +8,8 @@
 //! Hashes are handed in, so that tests can make ids collide. What is left out: removing an id. A
 //! reset replaces the set by an empty one.
 
+#![allow(unsafe_code)] // Stripes and the pages they point into are bound together here.
+
 mod arena;
 mod hash;
 mod page_table;
@@ -25,7 +27,7 @@ use stripe::Stripe;
 
 /// A set of ids.
 pub(super) struct Users {
-    /// Before the pages, which their arrays point into.
+    /// Before the pages that they point into, since fields are dropped in this order.
     stripes: Box<[Stripe]>,
     pages: Pages,
     quota: Quota,
@@ -50,7 +52,8 @@ impl Users {
     /// When the system has no memory even for an empty set.
     pub fn new(users_max: Option<u64>) -> Users {
         let pages = Pages::new();
-        let stripe = |_| Stripe::new(&pages).expect("memory for an empty set");
+        // SAFETY: the set owns both, drops the pages last, and passes `insert` no others.
+        let stripe = |_| unsafe { Stripe::new(&pages) }.expect("memory for an empty set");
         let stripes = (0..STRIPE_COUNT).map(stripe).collect();
         Users { stripes, pages, quota: Quota::new(users_max) }
     }

@@ -59,8 +59,12 @@ impl PageTable {
     }
 
     /// Replaces the array by one twice as long, with `old entry = source(new index)`.
-    fn grow(&self, arrays: &mut Arrays, source: impl Fn(usize) -> usize) {
-        // SAFETY: `arrays` is borrowed for longer than the array is used.
+    ///
+    /// # Safety
+    ///
+    /// `arrays` are the table's own.
+    unsafe fn grow(&self, arrays: &mut Arrays, source: impl Fn(usize) -> usize) {
+        // SAFETY: the table's arrays are borrowed for longer than this one is used.
         let old = unsafe { self.load() };
         let old_count = 1 << old.order;
         let entry = |index| {
@@ -77,13 +81,23 @@ impl PageTable {
     }
 
     /// Doubles the table; each entry now stands twice, at 2 i and 2 i + 1.
-    pub fn grow_spread(&self, arrays: &mut Arrays) {
-        self.grow(arrays, |index| index / 2);
+    ///
+    /// # Safety
+    ///
+    /// `arrays` are the table's own.
+    pub unsafe fn grow_spread(&self, arrays: &mut Arrays) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.grow(arrays, |index| index / 2) };
     }
 
     /// Doubles the table; entries keep their places and the new ones are null.
-    pub fn grow_append(&self, arrays: &mut Arrays) {
-        self.grow(arrays, |index| index);
+    ///
+    /// # Safety
+    ///
+    /// `arrays` are the table's own.
+    pub unsafe fn grow_append(&self, arrays: &mut Arrays) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.grow(arrays, |index| index) };
     }
 }
 
@@ -160,12 +174,14 @@ mod tests {
         let old = load();
         assert!(old.page(0).is_null());
         old.set(0, a);
-        table.grow_spread(&mut arrays);
+        // SAFETY: the table's own arrays, here and below.
+        unsafe { table.grow_spread(&mut arrays) };
         let spread = load();
         assert_eq!((spread.order(), spread.page(0), spread.page(1)), (1, a.as_ptr(), a.as_ptr()));
         spread.set(1, b);
         for order in 2..7 {
-            table.grow_append(&mut arrays);
+            // SAFETY: as above.
+            unsafe { table.grow_append(&mut arrays) };
             assert_eq!(load().order(), order);
             assert_eq!((load().page(0), load().page(1)), (a.as_ptr(), b.as_ptr()));
             assert!((2..1 << order).all(|index| load().page(index).is_null()));

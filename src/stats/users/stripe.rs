@@ -21,7 +21,7 @@ use super::quota::Quota;
 use super::segment::{Fragment, Segment};
 use crate::stats::sync::{Mutex, OwnLine, lock};
 
-/// A set of ids. The pages it is given must be of one supply that outlives it.
+/// A set of ids, in pages of a supply that outlives it.
 pub struct Stripe {
     readers: OwnLine<ReadSide>,
     /// On a line of its own, so that inserting does not disturb those who only read.
@@ -41,7 +41,11 @@ struct Writer {
 
 impl Stripe {
     /// An empty set; `None` when the system has no more memory.
-    pub fn new(pages: &Pages) -> Option<Stripe> {
+    ///
+    /// # Safety
+    ///
+    /// `pages`, here and in `insert`, outlive the set.
+    pub unsafe fn new(pages: &Pages) -> Option<Stripe> {
         let (directory, directory_arrays) = PageTable::new();
         let (arena, arena_writer) = Arena::new();
         // SAFETY: a fresh page.
@@ -84,10 +88,11 @@ impl Stripe {
         if !quota.take() {
             return Outcome::Refused;
         }
-        let arena = &self.readers.0.arena;
-        let entry = self
-            .segment_with_room(&mut writer, fragment, pages)
-            .and_then(|segment| Some((segment, arena.append(&mut writer.arena, id, pages)?)));
+        let entry = self.segment_with_room(&mut writer, fragment, pages).and_then(|segment| {
+            // SAFETY: `new` made the two together; the pages outlive `self` by its condition.
+            let reference = unsafe { self.readers.0.arena.append(&mut writer.arena, id, pages) };
+            Some((segment, reference?))
+        });
         let Some((segment, reference)) = entry else {
             quota.give_back();
             return Outcome::Refused;
@@ -143,7 +148,8 @@ impl Stripe {
         // SAFETY: a fresh page.
         let sibling: NonNull<Segment> = unsafe { Segment::make(pages.take()?, depth + 1) };
         if depth == self.directory().order() {
-            self.readers.0.directory.grow_spread(&mut writer.directory);
+            // SAFETY: `new` made the two together.
+            unsafe { self.readers.0.directory.grow_spread(&mut writer.directory) };
         }
         // The segment's entries in the directory are a run; its upper half is the sibling's.
         let directory = self.directory();

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Barrier;
 use std::thread;
 
-const CASES: u32 = if cfg!(miri) { 2 } else { 200 };
+const CASES: u32 = if cfg!(miri) { 1 } else { 200 };
 /// Ids a single fragment can have before its segment cannot be split any more.
 const COLLISIONS_MAX: usize = PAGE_BYTES / 8 * 7 / 8;
 
@@ -65,7 +65,8 @@ fn every_length_and_every_prefix() {
     let longest: Vec<u8> = (0..256).map(|i| (i * 7) as u8).collect();
     for (name, hash) in hashers() {
         println!("{name}");
-        check(hash, (1..=256).map(|length| &longest[..length]));
+        let lengths = (1..=256).step_by(if cfg!(miri) { 17 } else { 1 });
+        check(hash, lengths.map(|length| &longest[..length]));
     }
 }
 
