@@ -3,6 +3,7 @@
 //! The map of the rooms; each depends only on those it names.
 
 pub mod app;
+mod calendar;
 pub mod event;
 pub mod http;
 pub mod limits;

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, and those of them that each may name.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("limits", &[]),
+    ("calendar", &[]),
     ("sys", &["limits"]),
-    ("log", &["limits", "sys"]),
+    ("log", &["calendar", "limits", "sys"]),
     ("options", &["limits", "log", "sys"]),
-    ("http", &["limits"]),
+    ("http", &["calendar", "limits"]),
     ("event", &["limits"]),
     ("stats", &["limits"]),
     ("server", &["limits", "log", "sys", "http"]),

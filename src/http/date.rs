@@ -1,5 +1,7 @@
 //! The IMF-fixdate of the `Date` field (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
 
+use crate::calendar::civil_date;
+
 /// Bytes of an IMF-fixdate; it has one length for all years up to 9999.
 pub const DATE_BYTES: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
@@ -11,7 +13,7 @@ const MONTH_NAMES: [&[u8; 3]; 12] = [
 /// The date of a moment given in whole seconds since 1970-01-01T00:00:00Z, for years up to 9999.
 pub fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
     let (days, second_of_day) = (unix_s / 86_400, unix_s % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_date(days);
     let mut date = *b"Sun, 06 Nov 1994 08:49:37 GMT";
     // 1970-01-01 was a Thursday.
     date[0..3].copy_from_slice(DAY_NAMES[((days + 4) % 7) as usize]);
@@ -30,20 +32,6 @@ pub fn common_log_date(unix_s: u64) -> String {
     let date = imf_fixdate(unix_s);
     let part = |range: std::ops::Range<usize>| String::from_utf8_lossy(&date[range]).into_owned();
     format!("{}/{}/{}:{} +0000", part(5..7), part(8..11), part(12..16), part(17..25))
-}
-
-/// Year, month 1 to 12 and day 1 to 31 of a day counted from 1970-01-01, in the Gregorian calendar
-/// (H. Hinnant, "chrono-compatible low-level date algorithms": `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468; // counted from 0000-03-01, so that the leap day ends a year
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 fn two_digits(place: &mut [u8], number: u64) {
