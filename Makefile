@@ -47,4 +47,8 @@ model: ## Check the lock-free parts under every interleaving
 		cargo test --release --locked --package millrace --lib \
 		--target-dir "$(TARGET)/loom" loom
 
-.PHONY: help run challenge test lint bench dist model
+# Each target in turn, for SECONDS=60 unless said otherwise; where the tools for it are installed.
+fuzz: ## Fuzz the parsers, each for SECONDS
+	sh tools/fuzz.sh $(SECONDS)
+
+.PHONY: help run challenge test lint bench dist model fuzz

@@ -10,6 +10,8 @@ pub mod date;
 pub mod error;
 pub mod exchange;
 pub mod fields;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod head;
 pub mod response;
 pub mod scan;
