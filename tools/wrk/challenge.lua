@@ -1,4 +1,4 @@
--- The challenge's traffic for wrk: events of 75,000 users, values from 0.5 to 999.5.
+-- The challenge's traffic for wrk: event i is of user i % 75,000 and has the value i % 1,000.
 --
 --   wrk -t1 -c64 -d10s -s tools/wrk/challenge.lua http://127.0.0.1:8080
 --
@@ -16,7 +16,7 @@ local batch = 1
 function init(arguments)
   batch = math.max(1, tonumber(arguments[1] or "1"))
   for event = 0, events - 1 do
-    local body = string.format('{"userId":"user_%d","value":%.1f}', event % users, event % 1000 + 0.5)
+    local body = string.format('{"userId":"user_%d","value":%d}', event % users, event % 1000)
     requests[event] = wrk.format("POST", "/event", { ["Content-Type"] = "application/json" }, body)
   end
   if batch > 1 then
