@@ -312,6 +312,7 @@ impl Handler for App {
     }
 
     fn refuse(&mut self, peer: &SocketAddr, error: HttpError, out: &mut Vec<u8>) {
+        let answer_at = out.len();
         let body = error_body(error.message());
         self.responses.write(
             out,
@@ -322,7 +323,7 @@ impl Handler for App {
         );
         self.shared.request_meters[self.worker].count(None, error.status(), 1);
         if let Some(access_log) = &mut self.access_log {
-            access_log.refused(peer, error.status(), body.len());
+            access_log.refused(peer, error.status(), out.len() - answer_at);
             access_log.flush();
         }
     }
