@@ -151,8 +151,7 @@ fn write_requests(page: &mut Page, shared: &Shared) {
 
 fn write_connections(page: &mut Page, meters: &[Meters]) {
     let total = |cell: &dyn Fn(&Meters) -> &Cell| {
-        // Sampled while workers go on, a gauge may be read as one less than none.
-        meters.iter().fold(0u64, |sum, meters| sum.wrapping_add(cell(meters).read()))
+        meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
     };
     let mut family = page.family(
         "millrace_connections",

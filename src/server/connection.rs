@@ -192,7 +192,7 @@ impl Connection {
         let served = if !self.held.is_empty() {
             if !self.held_is_due {
                 match self.receive_held(desk) {
-                    Ok(0) => return self.nothing_received(desk),
+                    Ok(0) => return self.after(false, desk),
                     Ok(_) => {}
                     Err(reason) => return Next::Close(reason),
                 }
@@ -208,7 +208,7 @@ impl Connection {
                 Ok(Some(received)) => received,
                 Ok(None) => {
                     self.readable = false;
-                    return self.nothing_received(desk);
+                    return self.after(false, desk);
                 }
                 Err(_) => return Next::Close(Closed::SocketError),
             };
@@ -410,11 +410,6 @@ impl Connection {
             }
             Ok(Some(_)) | Err(_) => Next::Close(*reason),
         }
-    }
-
-    /// A turn found nothing to receive.
-    fn nothing_received<H>(&mut self, desk: &mut Desk<'_, H>) -> Next {
-        self.after(false, desk)
     }
 
     /// What an open connection waits for now.

@@ -26,7 +26,7 @@ use super::balance::Placement;
 use super::buffers::Buffers;
 use super::connection::{Connection, Desk, Next};
 use super::listener::{Accepted, accept};
-use super::meters::{Closed, Meters};
+use super::meters::{Activity, Closed, Meters};
 use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
 use super::{Config, Handler, Shared};
@@ -395,7 +395,7 @@ impl<H: Handler> Worker<H> {
             self.connections.remove(key);
             return None;
         }
-        self.meters().activities[0].add(1);
+        self.meters().activities[Activity::Idle as usize].add(1);
         Some(key)
     }
 
