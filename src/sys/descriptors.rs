@@ -91,30 +91,13 @@ fn write_limit(limit: &libc::rlimit) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::alone;
     use super::*;
-    use std::process::Command;
-    use std::{env, iter};
-
-    /// Runs `body` in a process of its own: the limit is the whole process's, and other tests run
-    /// beside this one.
-    fn alone(test: &str, body: fn()) {
-        const CHILD: &str = "MILLRACE_TEST_CHILD";
-        if env::var_os(CHILD).is_some() {
-            return body();
-        }
-        let test = format!("sys::descriptors::tests::{test}");
-        let output = Command::new(env::current_exe().unwrap())
-            .args([test.as_str(), "--exact"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let report = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && report.contains("1 passed"), "{report}");
-    }
+    use std::iter;
 
     #[test]
     fn the_soft_limit_rises_to_the_hard_one() {
-        alone("the_soft_limit_rises_to_the_hard_one", || {
+        alone("sys::descriptors::tests::the_soft_limit_rises_to_the_hard_one", || {
             let hard = read_limit().unwrap().rlim_max;
             write_limit(&libc::rlimit { rlim_cur: 64, rlim_max: hard }).unwrap();
             assert_eq!(limit().unwrap(), 64);
@@ -125,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_reserve_lends_the_last_descriptor() {
-        alone("the_reserve_lends_the_last_descriptor", || {
+        alone("sys::descriptors::tests::the_reserve_lends_the_last_descriptor", || {
             let hard = read_limit().unwrap().rlim_max;
             write_limit(&libc::rlimit { rlim_cur: 64, rlim_max: hard }).unwrap();
             let mut reserve = Reserve::new().unwrap();

@@ -11,3 +11,25 @@ pub mod errors;
 pub mod process;
 pub mod random;
 pub mod signals;
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+
+    /// Runs `body` in a process of its own: what belongs to the whole process changes under a test
+    /// while others run beside it. `test` is its full name.
+    pub fn alone(test: &str, body: fn()) {
+        const CHILD: &str = "MILLRACE_TEST_CHILD";
+        if env::var_os(CHILD).is_some() {
+            return body();
+        }
+        let output = Command::new(env::current_exe().unwrap())
+            .args([test, "--exact"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && report.contains("1 passed"), "{report}");
+    }
+}

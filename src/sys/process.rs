@@ -118,6 +118,7 @@ fn page_bytes() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::alone;
     use super::*;
     use std::fs::File;
     use std::hint::black_box;
@@ -143,25 +144,36 @@ mod tests {
 
     #[test]
     fn a_reading_is_plausible_and_follows_what_the_process_does() {
-        let before = Process::read().unwrap();
-        assert!(before.threads >= 1);
-        assert!(before.resident_bytes > 100_000 && before.resident_bytes < before.virtual_bytes);
-        assert!(before.descriptors >= 3 && before.descriptors < before.descriptors_max);
+        alone(
+            "sys::process::tests::a_reading_is_plausible_and_follows_what_the_process_does",
+            || {
+                let before = Process::read().unwrap();
+                assert!(before.threads >= 1);
+                assert!(
+                    before.resident_bytes > 100_000 && before.resident_bytes < before.virtual_bytes
+                );
+                assert!(before.descriptors >= 3 && before.descriptors < before.descriptors_max);
 
-        let files: Vec<File> = (0..200).map(|_| File::open("/dev/null").unwrap()).collect();
-        let memory = vec![1_u8; 16 << 20];
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(50) {
-            black_box(&memory);
-        }
-        let after = Process::read().unwrap();
-        assert!(after.descriptors >= before.descriptors + 100, "{before:?} {after:?}");
-        let listed = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
-        assert!(after.descriptors.abs_diff(listed) < 50, "{} of {listed}", after.descriptors);
-        assert!(after.resident_bytes >= before.resident_bytes + (8 << 20));
-        assert!(after.cpu_seconds > before.cpu_seconds);
-        assert_eq!(after.start_unix_seconds, before.start_unix_seconds);
-        drop(files);
+                let files: Vec<File> = (0..200).map(|_| File::open("/dev/null").unwrap()).collect();
+                let memory = vec![1_u8; 16 << 20];
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(50) {
+                    black_box(&memory);
+                }
+                let after = Process::read().unwrap();
+                assert!(after.descriptors >= before.descriptors + 100, "{before:?} {after:?}");
+                let listed = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+                assert!(
+                    after.descriptors.abs_diff(listed) < 50,
+                    "{} of {listed}",
+                    after.descriptors
+                );
+                assert!(after.resident_bytes >= before.resident_bytes + (8 << 20));
+                assert!(after.cpu_seconds > before.cpu_seconds);
+                assert_eq!(after.start_unix_seconds, before.start_unix_seconds);
+                drop(files);
+            },
+        );
     }
 
     #[test]
