@@ -73,15 +73,18 @@ mod tests {
 
     #[test]
     fn the_coarse_clock_never_goes_back_and_keeps_pace_with_the_exact_one() {
-        let (start, exact) = (Moment::now(), Instant::now());
+        let before = Instant::now();
+        let start = Moment::now();
         let mut last = start;
-        while exact.elapsed() < Duration::from_millis(60) {
+        while last.ms_since(start) < 60 {
             let now = Moment::now();
             assert!(now >= last);
             last = now;
+            assert!(before.elapsed() < Duration::from_secs(20), "the clock stands still");
         }
-        let (coarse_ms, exact_ms) = (last.ms_since(start), exact.elapsed().as_millis() as u64);
-        assert!((40..=exact_ms + 20).contains(&coarse_ms), "{coarse_ms} of {exact_ms} ms");
+        // Each of the two readings may be late by a tick of at most 10 ms.
+        let at_most_ms = before.elapsed().as_millis() as u64 + 11;
+        assert!(last.ms_since(start) <= at_most_ms, "{} of {at_most_ms} ms", last.ms_since(start));
     }
 
     #[test]
