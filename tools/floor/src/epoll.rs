@@ -1,21 +1,26 @@
-//! The two system interfaces the standard library does not have: epoll and a second `listen`.
+//! epoll, which the standard library does not have. mio would hide a cost of the floor instead of
+//! showing it.
 //!
-//! Level-triggered, which lets a turn stop after one `recv` without losing anything.
-#![allow(unsafe_code)] // System calls; mio would hide a cost of the floor instead of showing it.
+//! A connection is edge-triggered and watched for both directions from the start, so that it never
+//! costs a second `epoll_ctl`: the kernel reports room to write only after a write found none. The
+//! listener is level-triggered, which forgives an `accept` that failed.
+#![allow(unsafe_code)] // System calls.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-
-/// What to be told of.
-#[derive(Clone, Copy)]
-pub enum Interest {
-    Read,
-    Write,
-}
 
 /// An epoll instance.
 pub struct Epoll(OwnedFd);
+
+/// A descriptor is ready.
+#[derive(Clone, Copy)]
+pub struct Event {
+    /// What it was added with.
+    pub token: u64,
+    /// The peer will send no more, or is gone; what it sent before may still wait to be read.
+    pub peer_ended: bool,
+}
 
 impl Epoll {
     /// An instance that watches nothing yet.
@@ -26,18 +31,22 @@ impl Epoll {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(raw) }))
     }
 
-    /// Watches `source`; its events carry `token`.
-    pub fn add(&self, source: &impl AsRawFd, token: u64, interest: Interest) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, source, token, interest)
+    /// Watches for clients; the events carry `token`.
+    pub fn add_listener(&self, listener: &TcpListener, token: u64) -> io::Result<()> {
+        self.add(listener, token, libc::EPOLLIN)
     }
 
-    /// Watches `source` for something else from now on.
-    pub fn change(&self, source: &impl AsRawFd, token: u64, interest: Interest) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, source, token, interest)
+    /// Watches a connection; its events carry `token`.
+    pub fn add_connection(&self, stream: &TcpStream, token: u64) -> io::Result<()> {
+        let edges = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        self.add(stream, token, edges)
     }
 
-    /// The tokens of what is ready; waits until there is one.
-    pub fn wait<'a>(&self, events: &'a mut Events) -> io::Result<impl Iterator<Item = u64> + 'a> {
+    /// What is ready; waits until something is.
+    pub fn wait<'a>(
+        &self,
+        events: &'a mut Events,
+    ) -> io::Result<impl Iterator<Item = Event> + use<'a>> {
         let count = loop {
             let room = events.0.len() as i32;
             // SAFETY: the kernel writes at most `room` events to a buffer of that many.
@@ -49,25 +58,16 @@ impl Epoll {
                 result => break result?,
             }
         };
-        Ok(events.0[..count as usize].iter().map(|event| event.u64))
+        const ENDED: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+        let ready = events.0[..count as usize].iter();
+        Ok(ready.map(|event| Event { token: event.u64, peer_ended: event.events & ENDED != 0 }))
     }
 
-    fn control(
-        &self,
-        operation: i32,
-        source: &impl AsRawFd,
-        token: u64,
-        interest: Interest,
-    ) -> io::Result<()> {
-        let events = match interest {
-            Interest::Read => libc::EPOLLIN,
-            Interest::Write => libc::EPOLLOUT,
-        };
+    fn add(&self, source: &impl AsRawFd, token: u64, events: i32) -> io::Result<()> {
         let mut event = libc::epoll_event { events: events as u32, u64: token };
+        let (epoll, source) = (self.0.as_raw_fd(), source.as_raw_fd());
         // SAFETY: `event` lives for the call, and the kernel keeps no pointer to it.
-        check(unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), operation, source.as_raw_fd(), &mut event)
-        })?;
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, source, &mut event) })?;
         Ok(())
     }
 }
@@ -80,14 +80,6 @@ impl Events {
     pub fn new(count_max: usize) -> Self {
         Self(vec![libc::epoll_event { events: 0, u64: 0 }; count_max])
     }
-}
-
-/// Lengthens the queue of a listening socket; the standard library's holds 128, and a burst of
-/// 1,000 connects would lose some SYNs to it for a second each.
-pub fn set_backlog(listener: &TcpListener, backlog: i32) -> io::Result<()> {
-    // SAFETY: no pointers; `listen` on a listening socket only changes the length of its queue.
-    check(unsafe { libc::listen(listener.as_raw_fd(), backlog) })?;
-    Ok(())
 }
 
 fn check(result: i32) -> io::Result<i32> {

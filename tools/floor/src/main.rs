@@ -1,10 +1,14 @@
 //! The floor: the least a server on epoll can do for a request.
 //!
-//! One thread, one `recv` and one `send` an event. It finds out how many requests a read
-//! completed by counting blank lines (`\r\n\r\n`, which ends every header section and occurs
-//! nowhere else in the challenge's traffic), and answers so many times `200` with no content,
-//! whatever was asked. It parses nothing, keeps nothing, has no time-outs and no limits: what a
-//! real server costs is its distance from this one.
+//! One thread, one `recv` and one `send` an event, edge-triggered as mio is, so that a turn leaves
+//! nothing for the next wait to look at again. It finds out how many requests a read completed by
+//! counting blank lines (`\r\n\r\n`, which ends every header section and occurs nowhere else in
+//! the challenge's traffic), and answers so many times `200` with no content, whatever was asked.
+//! It parses nothing, keeps nothing, has no time-outs, no limits and no fairness: what a real
+//! server costs is its distance from this one. `requests.rs` says what the counting costs.
+//!
+//! Compare processor time a request, not only rates: where the client is the busier of the two, the
+//! rates are the client's and equal.
 //!
 //! Left out on purpose: content. A request counts when its header section ends; if its content
 //! comes in a later segment the answer is early, and still there is exactly one a request.
@@ -12,6 +16,7 @@
 mod canned;
 mod epoll;
 mod requests;
+mod socket;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,7 +24,7 @@ use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
 use canned::Canned;
-use epoll::{Epoll, Events, Interest};
+use epoll::{Epoll, Event, Events};
 use requests::Tail;
 
 fn main() -> ExitCode {
@@ -59,33 +64,30 @@ fn port(mut arguments: impl Iterator<Item = String>) -> Result<u16, String> {
 fn serve(port: u16) -> io::Result<std::convert::Infallible> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
-    epoll::set_backlog(&listener, BACKLOG)?;
+    socket::set_backlog(&listener, BACKLOG)?;
+    socket::set_nodelay_of_accepted(&listener)?;
     let epoll = Epoll::new()?;
     let mut events = Events::new(EVENTS_PER_WAIT_MAX);
-    epoll.add(&listener, LISTENER, Interest::Read)?;
+    epoll.add_listener(&listener, LISTENER)?;
     println!("listening on http://{}", listener.local_addr()?);
 
     let canned = Canned::new();
-    // The bytes before `Tail::BYTES` hold the end of what the connection sent last.
+    // The first `Tail::BYTES` are for the end of what the connection sent last.
     let mut buffer = vec![0; Tail::BYTES + READ_BYTES_MAX];
     // Indexed by descriptor, which is also the epoll token.
     let mut connections: Vec<Option<Connection>> = Vec::new();
 
     loop {
-        for token in epoll.wait(&mut events)? {
-            if token == LISTENER {
+        for event in epoll.wait(&mut events)? {
+            if event.token == LISTENER {
                 accept_all(&listener, &epoll, &mut connections);
                 continue;
             }
-            let slot = &mut connections[token as usize];
+            let slot = &mut connections[event.token as usize];
             let Some(connection) = slot else { continue };
-            match connection.turn(&mut buffer, &canned) {
-                Ok(Turn::Done) => {}
-                // Only a client that does not read its answers comes here: wait for it alone.
-                Ok(Turn::Blocked) => epoll.change(&connection.stream, token, Interest::Write)?,
-                Ok(Turn::Unblocked) => epoll.change(&connection.stream, token, Interest::Read)?,
-                // Dropping the stream closes it, and closing takes it out of the epoll set.
-                Err(_) => *slot = None,
+            // Dropping the stream closes it, and closing takes it out of the epoll set.
+            if connection.turn(event, &mut buffer, &canned).is_err() {
+                *slot = None;
             }
         }
     }
@@ -93,13 +95,9 @@ fn serve(port: u16) -> io::Result<std::convert::Infallible> {
 
 /// Takes every connection that waits. An error leaves the rest waiting for the next turn.
 fn accept_all(listener: &TcpListener, epoll: &Epoll, connections: &mut Vec<Option<Connection>>) {
-    while let Ok((stream, _)) = listener.accept() {
+    while let Ok(stream) = socket::accept(listener) {
         let token = stream.as_raw_fd() as usize;
-        let ready = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.set_nodelay(true))
-            .and_then(|()| epoll.add(&stream, token as u64, Interest::Read));
-        if ready.is_err() {
+        if epoll.add_connection(&stream, token as u64).is_err() {
             continue;
         }
         if connections.len() <= token {
@@ -113,39 +111,34 @@ struct Connection {
     stream: TcpStream,
     /// The last bytes received, in which a blank line may have begun.
     tail: Tail,
-    /// Answer bytes the socket did not take yet.
+    /// Answer bytes the socket did not take yet; while there are any, nothing is read.
     owed_bytes: usize,
 }
 
-/// How a turn that found the connection alive ended.
-enum Turn {
-    Done,
-    /// The socket is full; nothing is read until it has taken what is owed.
-    Blocked,
-    /// What was owed has gone out.
-    Unblocked,
-}
-
 impl Connection {
-    /// One `recv` and one `send`. An error, or the end of the stream, means: close.
-    fn turn(&mut self, buffer: &mut [u8], canned: &Canned) -> io::Result<Turn> {
-        if self.owed_bytes > 0 {
-            self.send(canned)?;
-            return Ok(if self.owed_bytes > 0 { Turn::Blocked } else { Turn::Unblocked });
-        }
-        let read = match self.stream.read(&mut buffer[Tail::BYTES..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Turn::Done),
-            Err(error) => return Err(error),
-        };
-        let requests = self.tail.requests_in(&mut buffer[..Tail::BYTES + read]);
-        self.owed_bytes = requests * canned::ANSWER.len();
+    /// One `recv` and one `send`; more only where the edge would otherwise be the last one: after
+    /// a read that filled the buffer, and when the peer's end came together with its data.
+    /// An error, or the end of the stream, means: close.
+    fn turn(&mut self, event: Event, buffer: &mut [u8], canned: &Canned) -> io::Result<()> {
         self.send(canned)?;
-        Ok(if self.owed_bytes > 0 { Turn::Blocked } else { Turn::Done })
+        while self.owed_bytes == 0 {
+            let read = match self.stream.read(&mut buffer[Tail::BYTES..]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let requests = self.tail.requests_in(&mut buffer[..Tail::BYTES + read]);
+            self.owed_bytes = requests * canned::ANSWER.len();
+            self.send(canned)?;
+            if read < READ_BYTES_MAX && !event.peer_ended {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    /// Sends what is owed until the socket takes no more.
+    /// Sends what is owed until the socket takes no more; its next edge then goes on from there.
     fn send(&mut self, canned: &Canned) -> io::Result<()> {
         while self.owed_bytes > 0 {
             match self.stream.write(canned.last_bytes(self.owed_bytes)) {
