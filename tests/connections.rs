@@ -81,11 +81,36 @@ fn a_client_that_does_not_read_is_closed_at_the_write_time_out() {
     client.stream.set_nonblocking(true).expect("non-blocking");
     let requests = get("/metrics").repeat(100);
     let closed = r#"millrace_connections_closed_total{reason="write_timeout"}"#;
+    let start = Instant::now();
     server.wait_until("it is closed", |server| {
         use std::io::Write;
         let _ = (&client.stream).write(requests.as_bytes());
         server.metric(closed) == 1.0
     });
+    assert!(start.elapsed() >= Duration::from_millis(400), "early");
+}
+
+/// Slow, but never still for longer than 20 ms, through several write time-outs.
+#[test]
+#[ignore = "known to fail: the time-out sees room in the socket's buffer, not the peer's progress"]
+fn a_client_that_reads_slowly_is_not_closed() {
+    use std::io::{Read, Write};
+    let server = Server::start(&["--write-timeout", "0.5"]);
+    let client = server.connect();
+    let mut writer = client.stream.try_clone().expect("a second handle");
+    // More answers than all buffers hold, so that the server has to wait for the client.
+    let sender = thread::spawn(move || writer.write_all(get("/metrics").repeat(4_000).as_bytes()));
+    let mut room = [0; 8 * 1024];
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        let read = (&client.stream).read(&mut room);
+        let so_far = start.elapsed();
+        assert!(matches!(read, Ok(1..)), "cut off after {so_far:?}: {read:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // Ends the sender, which may still wait for room.
+    client.stream.shutdown(Shutdown::Both).expect("shut down");
+    let _ = sender.join().expect("no panic");
 }
 
 #[test]
@@ -211,7 +236,8 @@ fn a_deep_pipeline_does_not_starve_the_others() {
             slowest = slowest.max(start.elapsed());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+        println!("slowest answer beside the pipeline: {slowest:?}");
+        assert!(slowest < Duration::from_millis(100), "{slowest:?}");
     });
 }
 
@@ -240,6 +266,83 @@ fn resets_in_any_state_leave_nothing_behind() {
             <= 1.0
     });
     assert_eq!(server.once(&request).status, 200);
+}
+
+/// As above, but each connection is seen in the state first, several at a time.
+#[test]
+fn a_reset_is_noticed_in_every_state() {
+    const CLIENTS: usize = 8;
+    let server = Server::start(&["--workers", "2"]);
+    let unread = get("/metrics").repeat(2_000);
+    let refused = "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n{";
+    for (state, bytes) in [
+        ("idle", get("/health").as_str()),
+        ("reading", &event("a", 1.0)[..40]),
+        ("reading", "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"),
+        ("writing", unread.as_str()),
+        ("closing", refused),
+    ] {
+        let sample = format!("millrace_connections{{state=\"{state}\"}}");
+        let before = server.metric(&sample);
+        let clients: Vec<Client> = (0..CLIENTS)
+            .map(|_| {
+                let client = server.connect();
+                SockRef::from(&client.stream).set_recv_buffer_size(4096).expect("a small buffer");
+                SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).expect("linger");
+                client.stream.set_nonblocking(true).expect("non-blocking");
+                let _ = std::io::Write::write(&mut &client.stream, bytes.as_bytes());
+                client
+            })
+            .collect();
+        server.wait_until(&format!("all are {state}"), |server| {
+            server.metric(&sample) >= before + CLIENTS as f64
+        });
+        drop(clients);
+        server.wait_until(&format!("none is {state}"), |server| server.metric(&sample) <= before);
+    }
+    assert_eq!(server.count(), 0);
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+}
+
+/// Clients come and go in every manner on an odd number of workers; nothing is lost or left over.
+#[test]
+fn five_workers_and_a_coming_and_going() {
+    const CLIENTS: usize = 8;
+    const ROUNDS: usize = 250;
+    let server = Server::start(&["--workers", "5"]);
+    let address = server.address;
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let mut connection = Client::connect(address).expect("it accepts");
+                    connection.send(event(&format!("{client}-{round}"), 1.0).repeat(3).as_bytes());
+                    for _ in 0..3 {
+                        assert_eq!(connection.answer().status, 200);
+                    }
+                    match round % 3 {
+                        0 => {}
+                        1 => SockRef::from(&connection.stream)
+                            .set_linger(Some(Duration::ZERO))
+                            .expect("linger"),
+                        _ => {
+                            connection.stream.shutdown(Shutdown::Write).expect("shut down");
+                            assert!(connection.is_closed());
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let connections = (CLIENTS * ROUNDS) as u64;
+    server.wait_until("only the one that asks is left", |server| {
+        let page = server.once(&get("/metrics")).text();
+        let lines = page.lines().filter(|line| line.starts_with("millrace_worker_connections{"));
+        let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        counts.sum::<u64>() == 1
+    });
+    let stats = server.stop();
+    assert_eq!((stats.events, stats.users), (3 * connections, connections));
 }
 
 #[test]

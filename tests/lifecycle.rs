@@ -83,15 +83,17 @@ fn a_request_under_way_is_finished_and_idle_connections_end() {
     });
     server.signal(libc::SIGTERM);
     assert!(idle.is_closed());
+    let start = Instant::now();
+    while Client::connect(server.address).is_ok() {
+        assert!(start.elapsed() < PATIENCE, "it goes on listening while it drains");
+    }
     busy.send(rest.as_bytes());
     let answer = busy.answer();
     assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
     assert!(busy.is_closed());
-    let address = server.address;
     let (status, lines) = server.wait();
     assert_eq!(status.code(), Some(0));
     assert!(lines.last().is_some_and(|line| line.contains("\"totalRequests\":1")), "{lines:?}");
-    assert!(Client::connect(address).is_err(), "nobody listens any more");
 }
 
 #[test]
@@ -139,6 +141,42 @@ fn it_starts_again_on_the_same_port_at_once() {
 }
 
 #[test]
+fn killed_in_mid_load_it_starts_again_on_the_same_port() {
+    let mut server = Server::start(&["--workers", "2"]);
+    let address = server.address;
+    for _ in 0..3 {
+        let answered = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut connection = Client::connect(address).expect("it accepts");
+                    loop {
+                        connection.send(event("a", 1.0).repeat(20).as_bytes());
+                        for _ in 0..20 {
+                            if connection.try_answer(true).is_none() {
+                                return;
+                            }
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+            while answered.load(Ordering::Relaxed) < 2_000 {
+                thread::yield_now();
+            }
+            server.signal(libc::SIGKILL);
+        });
+        let (status, lines) = server.wait();
+        assert_eq!((status.code(), lines.len()), (None, 0), "{lines:?}");
+        let listen = address.to_string();
+        server = Server::run(&mut support::command(&["--workers", "2", "--listen", &listen]));
+        assert_eq!(server.count(), 0);
+        assert_eq!(server.once(&event("b", 1.0)).status, 200);
+    }
+    assert_eq!(server.stop().events, 1);
+}
+
+#[test]
 fn a_second_server_on_the_same_port_fails_with_one_clear_line() {
     let server = Server::start(&["--workers", "2"]);
     let port = server.address.port();
@@ -181,6 +219,43 @@ fn start_up_failures_say_what_to_do() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("100") && message.contains("ulimit -n"), "{message}");
+}
+
+#[test]
+fn a_server_on_all_addresses_leaves_none_to_a_second_one() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: IPv6 is off");
+        return;
+    }
+    let server = Server::start(&["--listen", "[::]:0", "--workers", "2"]);
+    let port = server.address.port();
+    for host in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"] {
+        for workers in ["1", "2"] {
+            let address = format!("{host}:{port}");
+            let output = support::command(&["--listen", &address, "--workers", workers])
+                .output()
+                .expect("it runs");
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{address}: {message}");
+            assert!(message.contains(&address), "{message}");
+        }
+    }
+}
+
+#[test]
+fn help_and_version_are_for_standard_output_and_no_failure() {
+    for (option, expected) in [
+        ("-h", "--listen"),
+        ("--help", "--listen"),
+        ("-V", "millrace "),
+        ("--version", "millrace "),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        let output = command.env_clear().arg(option).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{option}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(expected), "{option}");
+        assert!(output.stderr.is_empty(), "{option}");
+    }
 }
 
 #[test]

@@ -114,38 +114,53 @@ fn every_reading_is_a_state_that_was() {
     }
 }
 
-/// Resets while events come: what was counted after a reset's answer is there, and no reading is a
-/// mixture of before and after.
+/// Resets while events come. No reading is a mixture of before and after, and by what was sent and
+/// answered around it each reading is bounded on both sides:
+/// - nothing answered before the reset was asked for is still in it;
+/// - everything sent after the reset's answer and answered before the question is in it.
 #[test]
 fn a_reset_is_an_instant_in_the_same_order() {
     let server = Server::start(&["--workers", "2", "--allow-reset"]);
     let address = server.address;
     let running = AtomicBool::new(true);
+    let (sent, answered) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         for client in 0..3 {
-            let running = &running;
+            let (running, sent, answered) = (&running, &sent, &answered);
             scope.spawn(move || {
                 let mut connection = Client::connect(address).expect("a connection");
                 let mut n = 0u64;
                 while running.load(Ordering::Relaxed) {
                     // Each user has one event of value 1, so all three numbers are always equal.
+                    sent.fetch_add(1, Ordering::SeqCst);
                     connection.send(event(&format!("{client}:{n}"), 1.0).as_bytes());
                     assert_eq!(connection.answer().status, 200);
+                    answered.fetch_add(1, Ordering::SeqCst);
                     n += 1;
                 }
             });
         }
         let mut connection = server.connect();
         let mut other = server.connect();
-        for round in 0..200 {
+        for round in 0..events() / 200 {
+            let answered_before_reset = answered.load(Ordering::SeqCst);
             connection.send(post("/reset", "").as_bytes());
             assert_eq!(connection.answer().status, 200);
+            let sent_until_reset = sent.load(Ordering::SeqCst);
             other.send(event(&format!("mark:{round}"), 1.0).as_bytes());
             assert_eq!(other.answer().status, 200);
+            let answered_before_question = answered.load(Ordering::SeqCst);
             connection.send(get("/stats").as_bytes());
             let stats = Stats::parse(&connection.answer().text());
-            assert!(stats.events >= 1, "what came after the reset is missing");
+            let sent_until_answer = sent.load(Ordering::SeqCst);
             assert_eq!((stats.users, stats.sum), (stats.events, Some(stats.events as f64)));
+            // The mark is one more on both sides.
+            let least = 1 + answered_before_question.saturating_sub(sent_until_reset);
+            let most = 1 + sent_until_answer - answered_before_reset;
+            assert!(
+                (least..=most).contains(&stats.events),
+                "round {round}: {stats:?} is not within {least}..={most}"
+            );
         }
         running.store(false, Ordering::Relaxed);
     });
