@@ -30,7 +30,7 @@ pub const HEADER_TIMEOUT_S_DEFAULT: u64 = 10;
 pub const BODY_TIMEOUT_S_DEFAULT: u64 = 30;
 /// A connection between two requests.
 pub const IDLE_TIMEOUT_S_DEFAULT: u64 = 75;
-/// A peer that does not read its answers.
+/// A peer that does not read its answers, or fewer than [`WRITE_PROGRESS_BYTES_MIN`] of them.
 pub const WRITE_TIMEOUT_S_DEFAULT: u64 = 30;
 /// A stop, until what is still in flight is cut off.
 pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 10;
@@ -59,6 +59,9 @@ pub const POLL_EVENTS_MAX: usize = 1024;
 pub const LENT_BUFFER_BYTES: usize = 4 * 1024;
 /// Buffers a worker keeps for later; more go back to the allocator.
 pub const POOLED_BUFFERS_MAX: usize = 256;
+/// Bytes of its answers that a peer must take within each write time-out to be given another one:
+/// a slow line takes far more, and a peer that takes a byte at a time only holds a connection.
+pub const WRITE_PROGRESS_BYTES_MIN: usize = 4 * 1024;
 /// How long after its last answer a connection may stay, so that the peer can read that answer
 /// before a reset destroys it (RFC 9112, 9.6).
 pub const LINGER_TIMEOUT_MS: u64 = 2_000;

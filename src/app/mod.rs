@@ -4,6 +4,8 @@
 //! and [`access_log`] tell operators about them.
 
 mod access_log;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handlers;
 mod metrics;
 mod routes;

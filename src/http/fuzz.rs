@@ -43,8 +43,8 @@ pub fn chunked(input: &[u8]) {
     });
 }
 
-/// A whole connection: all requests that come out of it, and the error that ends it.
-pub fn connection(input: &[u8]) {
+/// A connection's exchange: all requests that come out of it, and the error that ends it.
+pub fn exchange(input: &[u8]) {
     check(input, |input, cuts| {
         let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
         let mut requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)> = Vec::new();
@@ -100,7 +100,7 @@ mod tests {
         fn any_bytes_pass(input in proptest::collection::vec(any::<u8>(), 0..100)) {
             super::head(&input);
             super::chunked(&input);
-            super::connection(&input);
+            super::exchange(&input);
         }
     }
 }

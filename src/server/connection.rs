@@ -18,26 +18,30 @@
 //! Readiness is edge-triggered. `readable` remembers an edge until a short read uses it up; a turn
 //! that stops for any other reason says [`Next::Again`], since no new edge will come for it.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use mio::net::TcpStream;
 
 use super::Handler;
 use super::buffers::{Buffer, Buffers};
 use super::meters::{Activity, Closed, Meters};
+use super::stream::{Stream, receive, send};
 use super::timers::Class;
 use crate::http::exchange::Stage;
 use crate::http::response::CONTINUE;
 use crate::http::{Exchange, HttpError, Step};
 use crate::limits::{
     LENT_BUFFER_BYTES, LINGER_BYTES_MAX, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX,
+    WRITE_PROGRESS_BYTES_MIN,
 };
 
+/// Old clients send one after a body, and it is ignored in front of a request line (RFC 9112, 2.2):
+/// no request begins with it.
+const EMPTY_LINE: &[u8] = b"\r\n";
+
 /// A client's connection.
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S> {
+    stream: S,
     peer: SocketAddr,
     exchange: Exchange,
     /// The start of the request under way, or requests that a turn had no time for.
@@ -46,6 +50,9 @@ pub struct Connection {
     held_is_due: bool,
     /// The rest of answers that the peer has not taken.
     unsent: Buffer,
+    /// What the socket held when the peer was last seen to read, and has been given since; only
+    /// kept while answers are unsent.
+    owed_bytes: usize,
     phase: Phase,
     /// There may be something to receive.
     pub readable: bool,
@@ -107,9 +114,9 @@ struct Served {
     rest: std::ops::Range<usize>,
 }
 
-impl Connection {
+impl<S: Stream> Connection<S> {
     /// A fresh connection.
-    pub fn new(stream: TcpStream, peer: SocketAddr, content_bytes_max: usize) -> Self {
+    pub fn new(stream: S, peer: SocketAddr, content_bytes_max: usize) -> Self {
         Connection {
             stream,
             peer,
@@ -117,6 +124,7 @@ impl Connection {
             held: Buffer::default(),
             held_is_due: false,
             unsent: Buffer::default(),
+            owed_bytes: 0,
             phase: Phase::Open,
             readable: false,
             read_closed: false,
@@ -127,7 +135,7 @@ impl Connection {
     }
 
     /// The socket, to register it.
-    pub fn stream_mut(&mut self) -> &mut TcpStream {
+    pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
@@ -162,6 +170,19 @@ impl Connection {
         self.send_last(reason, desk)
     }
 
+    /// The write time-out is over: another one for a peer that reads, however slowly, the end for
+    /// one that does not. An edge for writing is no measure of it, because it comes only when much
+    /// of the socket's queue is free.
+    pub fn write_time_out(&mut self) -> Next {
+        let untaken_bytes = self.stream.untaken_bytes().unwrap_or(self.owed_bytes);
+        let taken_bytes = self.owed_bytes.saturating_sub(untaken_bytes);
+        if taken_bytes < WRITE_PROGRESS_BYTES_MIN {
+            return Next::Close(Closed::WriteTimeout);
+        }
+        self.owed_bytes = untaken_bytes;
+        Next::Wait { class: Class::Write, restart: true }
+    }
+
     /// Tells a client that there are too many, and ends.
     pub fn turn_away<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
         self.turned_away = true;
@@ -183,6 +204,12 @@ impl Connection {
         buffers.take_back(&mut self.held);
         buffers.take_back(&mut self.unsent);
         meters.activities[self.activity as usize].subtract(1);
+    }
+
+    /// Bytes in the buffers lent to it: held input, and unsent answers.
+    #[cfg(any(test, fuzzing))]
+    pub fn lent_bytes(&self) -> (usize, usize) {
+        (self.held.filled().len(), self.unsent.filled().len())
     }
 
     /// Receives, answers and sends.
@@ -346,12 +373,14 @@ impl Connection {
             let rest = &desk.output[sent..];
             self.unsent = desk.buffers.lend(rest.len());
             self.unsent.append(rest);
+            self.owed_bytes = self.stream.untaken_bytes()?;
         }
         Ok(())
     }
 
     fn send_unsent<H>(&mut self, desk: &mut Desk<'_, H>) -> io::Result<()> {
         let sent = send(&mut self.stream, self.unsent.filled(), desk.meters)?;
+        self.owed_bytes += sent;
         let rest = sent..self.unsent.filled().len();
         self.unsent.keep(rest);
         if self.unsent.is_empty() {
@@ -382,7 +411,7 @@ impl Connection {
 
     /// All answers have left: says so, and waits for the peer to close (RFC 9112, 9.6).
     fn linger<H>(&mut self, reason: Closed, desk: &mut Desk<'_, H>) -> Next {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.stream.shutdown_write().is_err() {
             return Next::Close(reason);
         }
         self.phase = Phase::Lingering { reason, left_bytes: LINGER_BYTES_MAX };
@@ -419,7 +448,7 @@ impl Connection {
             (Activity::Writing, Class::Write)
         } else if self.exchange.stage() == Stage::Body {
             (Activity::Reading, Class::Body)
-        } else if !self.held.is_empty() {
+        } else if !self.held.is_empty() && self.held.filled() != EMPTY_LINE {
             (Activity::Reading, Class::Header)
         } else {
             (Activity::Idle, Class::Idle)
@@ -446,38 +475,4 @@ impl Connection {
             self.activity = activity;
         }
     }
-}
-
-/// Receives once; `None` if there is nothing now.
-#[inline(always)]
-fn receive(stream: &mut TcpStream, room: &mut [u8], meters: &Meters) -> io::Result<Option<usize>> {
-    loop {
-        return match stream.read(room) {
-            Ok(received) => {
-                meters.received_bytes.add(received as u64);
-                Ok(Some(received))
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
-        };
-    }
-}
-
-/// Sends as much as the socket takes. After a short send it tries again until the socket refuses,
-/// since only a refusal makes an edge for writing.
-#[inline(always)]
-fn send(stream: &mut TcpStream, bytes: &[u8], meters: &Meters) -> io::Result<usize> {
-    let mut sent = 0;
-    while sent < bytes.len() {
-        match stream.write(&bytes[sent..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => sent += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    meters.sent_bytes.add(sent as u64);
-    Ok(sent)
 }

@@ -7,9 +7,12 @@
 pub mod balance;
 mod buffers;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod listener;
 pub mod meters;
 mod slab;
+mod stream;
 mod timers;
 mod worker;
 

@@ -93,7 +93,7 @@ pub struct Worker<H> {
     /// When to try again after descriptors ran out.
     accept_retry_at: Option<Moment>,
     reserve: Reserve,
-    connections: Slab<Connection>,
+    connections: Slab<Connection<TcpStream>>,
     /// Connections in the slab that are being refused, and count for no limit.
     refused: usize,
     timers: Timers,
@@ -213,7 +213,11 @@ impl<H: Handler> Worker<H> {
 
     /// Lets a connection work at this worker's desk, and does what it says comes next.
     #[inline]
-    fn with(&mut self, key: Key, work: impl FnOnce(&mut Connection, &mut Desk<'_, H>) -> Next) {
+    fn with(
+        &mut self,
+        key: Key,
+        work: impl FnOnce(&mut Connection<TcpStream>, &mut Desk<'_, H>) -> Next,
+    ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let mut desk = Desk {
             handler: &mut self.handler,
@@ -265,7 +269,7 @@ impl<H: Handler> Worker<H> {
                     });
                 }
                 Class::Idle => self.close(key, Closed::IdleTimeout),
-                Class::Write => self.close(key, Closed::WriteTimeout),
+                Class::Write => self.with(key, |connection, _| connection.write_time_out()),
                 Class::Linger => {
                     self.with(key, |connection, _| Next::Close(connection.lingering_reason()))
                 }

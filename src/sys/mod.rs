@@ -11,6 +11,7 @@ pub mod errors;
 pub mod process;
 pub mod random;
 pub mod signals;
+pub mod sockets;
 
 #[cfg(test)]
 mod tests {

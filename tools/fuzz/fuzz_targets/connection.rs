@@ -1,3 +1,4 @@
 #![no_main]
-//! A connection's protocol state: the same requests however its input is cut.
-libfuzzer_sys::fuzz_target!(|input: &[u8]| millrace::http::fuzz::connection(input));
+//! A whole connection with the real handler: the same answers, and the right count, however bytes
+//! come and go.
+libfuzzer_sys::fuzz_target!(|input: &[u8]| millrace::app::fuzz::connection(input));

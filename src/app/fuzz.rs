@@ -1,0 +1,135 @@
+//! Whole connections with the real handler: whatever a peer sends, in whatever pieces, and however
+//! it reads, the answers are those for the bytes in one piece, and what is counted is what a plain
+//! reading of the same bytes says.
+
+use super::{App, Shared};
+use crate::event::{self, Scratch};
+use crate::http::{Exchange, Method, Step};
+use crate::options::{Invocation, parse};
+use crate::server::fuzz::{Outcome, Script, converse};
+use crate::server::meters::Closed;
+
+/// Small, so that a fuzzer reaches the limit.
+const CONTENT_BYTES_MAX: usize = 64;
+
+/// The interim answer depends on whether the content is already there (RFC 9110, 10.1.1), so it is
+/// left out of comparisons.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// One connection's whole life. The first byte of the input seeds how it is cut, the second says
+/// how often the rest is repeated, so that short inputs make deep pipelines.
+pub fn connection(input: &[u8]) {
+    let [seed, repeats, input @ ..] = input else { return };
+    let input = input.repeat(1 + usize::from(repeats % 64));
+    // The page differs with the time it is asked at.
+    if memchr::memmem::find(&input, b"metrics").is_some() {
+        return;
+    }
+    let all = || Box::new(|| usize::MAX / 2) as Box<dyn FnMut() -> usize>;
+    let ones = || Box::new(|| 1_usize) as Box<dyn FnMut() -> usize>;
+    let mixed = |seed: u8, limit: usize| {
+        let mut state = u32::from(seed);
+        Box::new(move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            1 + (state >> 16) as usize % limit
+        }) as Box<dyn FnMut() -> usize>
+    };
+    let whole =
+        run(&input, Script { turn_bytes: input.len() + 1, piece_bytes: all(), room_bytes: all() });
+    assert_eq!(whole.1, model(&input), "counted");
+    let scripts = [
+        Script { turn_bytes: 64, piece_bytes: all(), room_bytes: ones() },
+        Script { turn_bytes: 1024, piece_bytes: ones(), room_bytes: all() },
+        Script {
+            turn_bytes: 100 + usize::from(*seed),
+            piece_bytes: mixed(*seed, 200),
+            room_bytes: mixed(!*seed, 300),
+        },
+    ];
+    for script in scripts {
+        assert_eq!(run(&input, script), whole);
+    }
+}
+
+/// The answers, why the connection ended, and how many events were counted.
+fn run(input: &[u8], mut script: Script) -> ((Vec<u8>, Closed), u64) {
+    let Ok(Invocation::Serve(options)) = parse(["--workers=1".into()], |_| None) else {
+        unreachable!("the options are valid");
+    };
+    let shared = Shared::new(&options, [1, 2]);
+    let mut app = App::new(&shared, 0, 0);
+    let Outcome { mut answers, closed } = converse(&mut app, CONTENT_BYTES_MAX, input, &mut script);
+    while let Some(at) = memchr::memmem::find(&answers, INTERIM) {
+        answers.drain(at..at + INTERIM.len());
+    }
+    ((answers, closed), shared.statistics.snapshot().events)
+}
+
+/// How many events the bytes hold, without sockets, turns or batches.
+fn model(input: &[u8]) -> u64 {
+    let (mut input, mut events) = (input.to_vec(), 0);
+    let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
+    let mut rest = &mut input[..];
+    while !rest.is_empty() {
+        let Step::Request { request, consumed } = exchange.advance(rest) else { break };
+        let is_event = request.method == Method::Post
+            && request.path == b"/event"
+            && event::parse(request.content, &mut Scratch::new()).is_ok();
+        events += u64::from(is_event);
+        if !request.persistent {
+            break;
+        }
+        rest = &mut rest[consumed..];
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    /// Pieces of requests that make whole ones often enough.
+    const PIECES: &[&str] = &[
+        "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 24\r\n\r\n{\"userId\":\"u\",\"value\":1}",
+        "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "18\r\n{\"userId\":\"v\",\"value\":2}\r\n0\r\n\r\n",
+        "POST /event HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 24\r\n\r\n",
+        "{\"userId\":\"w\",\"value\":3}",
+        "POST /event HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}",
+        "GET /stats HTTP/1.1\r\nHost: t\r\n\r\n",
+        "HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n",
+        "GET /nowhere HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
+        "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 65\r\n\r\n",
+        "\r\n",
+        "x",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 300 }, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn answers_do_not_depend_on_how_bytes_travel(
+            seed in any::<u8>(),
+            repeats in select(vec![0u8, 0, 1, 7, 63]),
+            pieces in proptest::collection::vec(select(PIECES), 0..8),
+        ) {
+            let mut input = vec![seed, repeats];
+            input.extend_from_slice(pieces.concat().as_bytes());
+            super::connection(&input);
+        }
+
+        #[test]
+        fn any_bytes_pass(input in proptest::collection::vec(any::<u8>(), 0..200)) {
+            super::connection(&input);
+        }
+    }
+
+    #[test]
+    fn pipelines_deeper_than_a_turn_pass() {
+        let input = PIECES[0].repeat(20) + PIECES[6];
+        for seed in [1, 100, 200] {
+            super::connection(&[&[seed, 63][..], input.as_bytes()].concat());
+        }
+    }
+}
