@@ -71,6 +71,9 @@ pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub const REFUSED_LINGERING_MAX: usize = 16;
 /// How soon a client should come back after `503`.
 pub const RETRY_AFTER_S: u32 = 1;
+/// Connections lost in a row, each with an error of its own, before a worker stops to think that it
+/// is the network's fault, and makes the pause as well.
+pub const ACCEPT_LOSSES_MAX: u32 = 16;
 /// Pause before a listener that ran out of descriptors or memory tries again.
 pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How much later than exactly a time-out may fire.

@@ -140,83 +140,6 @@ fn a_client_that_trickles_its_answers_is_closed() {
 }
 
 #[test]
-fn above_the_limit_clients_are_told_to_come_back() {
-    let server = Server::start(&["--max-connections", "3", "--workers", "2"]);
-    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
-    for client in &mut clients {
-        client.send(get("/health").as_bytes());
-        assert_eq!(client.answer().status, 200);
-    }
-    for _ in 0..50 {
-        let mut refused = server.connect();
-        let answer = refused.answer();
-        assert_eq!((answer.status, answer.field("connection")), (503, Some("close")));
-        assert!(answer.field("retry-after").is_some());
-        assert!(refused.is_closed());
-    }
-    // Those who do not wait for the answer are no different.
-    for _ in 0..50 {
-        let refused = server.connect();
-        SockRef::from(&refused.stream).set_linger(Some(Duration::ZERO)).expect("linger");
-    }
-    clients.pop();
-    let start = Instant::now();
-    loop {
-        let mut next = server.connect();
-        next.send(event("a", 1.0).as_bytes());
-        match next.try_answer(true).map(|answer| answer.status) {
-            Some(200) => break,
-            status => assert!(start.elapsed() < support::PATIENCE, "{status:?}"),
-        }
-    }
-    clients[0].send(get("/health").as_bytes());
-    assert_eq!(clients[0].answer().status, 200);
-    server.wait_until("two are left, and the one that asks", |server| {
-        let mut per_worker = Client::connect(server.address).expect("a connection");
-        per_worker.send(get("/metrics").as_bytes());
-        let Some(page) = per_worker.try_answer(true).filter(|answer| answer.status == 200) else {
-            return false;
-        };
-        let page = page.text();
-        let count = |worker| {
-            page.contains(&format!("millrace_worker_connections{{worker=\"{worker}\"}} 1\n"))
-        };
-        page.lines().filter(|line| line.starts_with("millrace_worker_connections{")).count() == 2
-            && (count(0) || count(1))
-    });
-}
-
-#[test]
-fn running_out_of_descriptors_neither_spins_nor_kills() {
-    let server = Server::start(&["--workers", "1"]);
-    // Behind its back, so that its own limit of connections does not hold.
-    server.limit_descriptors(40);
-    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
-    thread::sleep(Duration::from_millis(200));
-    let before = processor_ticks(&server);
-    thread::sleep(Duration::from_secs(1));
-    assert!(processor_ticks(&server) - before < 20, "it spins");
-    // Whoever was accepted is served.
-    clients[0].send(event("a", 1.0).as_bytes());
-    assert_eq!(clients[0].answer().status, 200);
-    drop(clients);
-    server.wait_until("it accepts again", |server| {
-        let Ok(mut client) = Client::connect(server.address) else { return false };
-        client.send(get("/health").as_bytes());
-        client.try_answer(true).is_some_and(|answer| answer.status == 200)
-    });
-    assert_eq!(server.count(), 1);
-}
-
-/// Processor time used so far, in ticks of 10 ms.
-fn processor_ticks(server: &Server) -> u64 {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{}/stat", server.process_id())).expect("proc(5)");
-    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("ticks")).sum()
-}
-
-#[test]
 fn connections_are_spread_evenly() {
     let server = Server::start(&["--workers", "4"]);
     let clients: Vec<Client> = (0..1000).map(|_| server.connect()).collect();
@@ -328,6 +251,48 @@ fn a_reset_is_noticed_in_every_state() {
     }
     assert_eq!(server.count(), 0);
     assert_eq!(server.once(&event("a", 1.0)).status, 200);
+}
+
+/// Half-closed in each state, a client gets the answers to its whole requests, and then our end.
+#[test]
+fn a_half_close_is_honoured_in_every_state() {
+    let server = Server::start(&["--workers", "2"]);
+    let whole = event("a", 1.0);
+    let large = get("/metrics").repeat(2_000);
+    for (state, sent, answers) in [
+        ("fresh", String::new(), 0),
+        ("idle", whole.clone(), 1),
+        ("within a head", format!("{whole}{}", &whole[..30]), 1),
+        ("within a body", format!("{whole}{whole}{}", &whole[..whole.len() - 3]), 2),
+        (
+            "within a chunk",
+            "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{".into(),
+            0,
+        ),
+        ("with answers unread", large, 2_000),
+        ("refused", "GET / HTTP/1.1\r\nHost : t\r\n\r\n".into(), 1),
+        ("closed for good", "GET /health HTTP/1.0\r\n\r\n".into(), 1),
+    ] {
+        let mut client = server.connect();
+        SockRef::from(&client.stream).set_recv_buffer_size(16 * 1024).expect("a small buffer");
+        let mut writer = client.stream.try_clone().expect("a second handle");
+        let sender = thread::spawn(move || {
+            std::io::Write::write_all(&mut writer, sent.as_bytes()).expect("sent");
+            writer.shutdown(Shutdown::Write)
+        });
+        for number in 0..answers {
+            assert!(client.try_answer(true).is_some(), "{state}: answer {number}");
+        }
+        assert!(client.is_closed(), "{state}");
+        // A client that is told to go may find the connection gone already.
+        let _ = sender.join().expect("no panic");
+    }
+    assert_eq!(server.count(), 4);
+    server.wait_until("all buffers are back", |server| {
+        ["reading", "writing", "closing"].iter().all(|state| {
+            server.metric(&format!("millrace_connections{{state=\"{state}\"}}")) == 0.0
+        })
+    });
 }
 
 /// Clients come and go in every manner on an odd number of workers; nothing is lost or left over.

@@ -66,8 +66,8 @@ pub enum Accepted {
     Exhausted(io::Error, Option<TcpStream>),
 }
 
-/// Accepts one connection. What accept(2) says of errors: those of the network, and
-/// `ECONNABORTED`, concern one connection; only a lack of resources is worth a pause.
+/// Accepts one connection. What accept(2) says of errors: those of the network, `ECONNABORTED` and
+/// the `EPERM` of a firewall concern one connection; only a lack of resources is worth a pause.
 pub fn accept(listener: &TcpListener, reserve: &mut Reserve) -> Accepted {
     let error = match listener.accept() {
         Ok((stream, peer)) => return Accepted::Connection(stream, peer),

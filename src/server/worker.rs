@@ -32,7 +32,7 @@ use super::timers::{Class, Timers};
 use super::{Config, Handler, Shared};
 use crate::http::HttpError;
 use crate::limits::{
-    ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX,
+    ACCEPT_LOSSES_MAX, ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX,
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::log;
@@ -92,6 +92,8 @@ pub struct Worker<H> {
     accept_due: bool,
     /// When to try again after descriptors ran out.
     accept_retry_at: Option<Moment>,
+    /// Connections lost since the last that was accepted.
+    accept_losses: u32,
     reserve: Reserve,
     connections: Slab<Connection<TcpStream>>,
     /// Connections in the slab that are being refused, and count for no limit.
@@ -127,6 +129,7 @@ impl<H: Handler> Worker<H> {
             listener: Some(listener),
             accept_due: false,
             accept_retry_at: None,
+            accept_losses: 0,
             reserve: Reserve::new()?,
             connections: Slab::new(),
             refused: 0,
@@ -316,6 +319,7 @@ impl<H: Handler> Worker<H> {
         self.reserve.restore();
         match accept(listener, &mut self.reserve) {
             Accepted::Connection(stream, peer) => {
+                self.accept_losses = 0;
                 self.meters().accepted.add(1);
                 self.place(stream, peer);
             }
@@ -323,6 +327,10 @@ impl<H: Handler> Worker<H> {
             Accepted::Lost(error) => {
                 self.meters().accept_errors.add(1);
                 log::debug("a connection was lost before it was accepted", &[("error", &error)]);
+                self.accept_losses += 1;
+                if self.accept_losses.is_multiple_of(ACCEPT_LOSSES_MAX) {
+                    self.pause_accepting();
+                }
             }
             Accepted::Exhausted(error, turned_away) => {
                 self.meters().accept_errors.add(1);
@@ -334,10 +342,14 @@ impl<H: Handler> Worker<H> {
                     self.meters().accepted.add(1);
                     self.refuse_at_once(stream);
                 }
-                self.accept_due = false;
-                self.accept_retry_at = Some(self.now.after(Duration::from_millis(ACCEPT_RETRY_MS)));
+                self.pause_accepting();
             }
         }
+    }
+
+    fn pause_accepting(&mut self) {
+        self.accept_due = false;
+        self.accept_retry_at = Some(self.now.after(Duration::from_millis(ACCEPT_RETRY_MS)));
     }
 
     /// Gives a fresh connection to the worker with the fewest.

@@ -1,0 +1,183 @@
+//! What happens on the wire: [`cases`] has a line a case, each tried whole, byte by byte, and behind
+//! other requests in one pipeline; [`timed`] has those in which time passes; what needs more than a
+//! line is here.
+
+mod cases;
+#[path = "../support/mod.rs"]
+mod support;
+mod timed;
+
+use cases::After::{Closed, Open};
+use cases::{BODY, CHUNKED, Case, EVENT, cases};
+use support::{Client, Server};
+
+/// Sends the case in some way, and checks all of its outcome; `before` events were sent first.
+fn check(server: &Server, case: &Case, how: &str, before: u64, send: impl FnOnce(&mut Client)) {
+    let label = format!(
+        "{how}: {}",
+        case.bytes.escape_debug().to_string().chars().take(200).collect::<String>()
+    );
+    let counted = server.count();
+    let mut client = server.connect();
+    send(&mut client);
+    let mut last = None;
+    for &status in [200].iter().cycle().take(before as usize).chain(case.statuses) {
+        let answer = client.try_answer(true).unwrap_or_else(|| panic!("no answer: {label}"));
+        assert_eq!(answer.status, status, "{label}");
+        last = Some(answer);
+    }
+    let announced = last.as_ref().and_then(|answer| answer.field("connection"));
+    if case.after == Closed {
+        assert_eq!(announced, Some("close"), "{label}");
+        assert!(client.is_closed(), "still open: {label}");
+    } else {
+        assert_ne!(announced, Some("close"), "{label}");
+        client.send(EVENT.as_bytes());
+        assert_eq!(client.answer().status, 200, "no longer usable: {label}");
+    }
+    let expected = counted + before + case.counted + u64::from(case.after == Open);
+    assert_eq!(server.count(), expected, "counted: {label}");
+}
+
+#[test]
+fn every_case_whole_in_pieces_and_in_a_pipeline() {
+    let server = Server::start(&[]);
+    for case in cases() {
+        let bytes = case.bytes.as_bytes();
+        check(&server, &case, "whole", 0, |client| client.send(bytes));
+        let pipeline = format!("{EVENT}{EVENT}{}", case.bytes);
+        check(&server, &case, "in a pipeline", 2, |client| client.send(pipeline.as_bytes()));
+        if bytes.len() < 1024 {
+            check(&server, &case, "byte by byte", 0, |client| client.send_byte_by_byte(bytes));
+        }
+    }
+}
+
+#[test]
+fn a_request_may_be_cut_anywhere() {
+    let server = Server::start(&[]);
+    let requests = [
+        EVENT.to_owned(),
+        format!("{CHUNKED}5\r\n{}\r\n14\r\n{}\r\n0\r\nX: y\r\n\r\n", &BODY[..5], &BODY[5..]),
+    ];
+    let mut client = server.connect();
+    let mut sent = 0;
+    for request in &requests {
+        for cut in 1..request.len() {
+            client.send(&request.as_bytes()[..cut]);
+            client.send(&request.as_bytes()[cut..]);
+            assert_eq!(client.answer().status, 200, "cut at {cut}");
+            sent += 1;
+        }
+    }
+    assert_eq!(server.count(), sent);
+}
+
+#[test]
+fn the_go_ahead_comes_before_the_content_and_only_if_it_is_needed() {
+    let server = Server::start(&[]);
+    let head =
+        "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 25\r\nExpect: 100-continue\r\n\r\n";
+    let mut client = server.connect();
+    client.send(head.as_bytes());
+    assert_eq!(client.answer().status, 100);
+    client.send(BODY.as_bytes());
+    assert_eq!(client.answer().status, 200);
+    client.send(format!("{head}{BODY}").as_bytes());
+    assert_eq!(client.answer().status, 200);
+    // An answer that needs no content comes at once.
+    client.send(head.replace("25", "70000").as_bytes());
+    assert_eq!(client.answer().status, 413);
+}
+
+#[test]
+fn http_1_0_is_told_that_the_connection_goes_on() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client
+            .send(b"POST /event HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 25\r\n\r\n");
+        client.send(BODY.as_bytes());
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("keep-alive")));
+    }
+    assert_eq!(server.count(), 2);
+}
+
+#[test]
+fn a_large_body_is_taken_up_to_the_limit() {
+    let server = Server::start(&["--max-body", "1000"]);
+    let mut client = server.connect();
+    for (content_bytes, status) in [(1000, 200), (1001, 413)] {
+        let body = format!("{BODY}{}", " ".repeat(content_bytes - BODY.len()));
+        client.send(support::post("/event", &body).as_bytes());
+        assert_eq!(client.answer().status, status);
+    }
+    assert!(client.is_closed());
+}
+
+#[test]
+fn the_answer_to_a_body_that_is_too_large_can_be_read_while_it_is_sent() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send(b"POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 500000\r\n\r\n");
+    client.send(&[b' '; 500_000]);
+    assert_eq!(client.answer().status, 413);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_half_closed_client_gets_its_answers() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send(EVENT.repeat(300).as_bytes());
+    client.stream.shutdown(std::net::Shutdown::Write).expect("shut down");
+    for _ in 0..300 {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert!(client.is_closed());
+    assert_eq!(server.count(), 300);
+}
+
+#[test]
+fn half_a_request_counts_nothing_and_is_forgotten() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send(&EVENT.as_bytes()[..EVENT.len() - 1]);
+    client.stream.shutdown(std::net::Shutdown::Write).expect("shut down");
+    assert!(client.is_closed());
+    server.wait_until("nobody but this test is connected", |server| {
+        server.metric(r#"millrace_connections{state="reading"}"#) == 0.0
+    });
+    assert_eq!(server.count(), 0);
+}
+
+#[test]
+fn a_client_that_pipelines_without_reading_is_held_back_and_loses_nothing() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let batch = EVENT.repeat(1000);
+    client.stream.set_nonblocking(true).expect("non-blocking");
+    // Send until the server stops reading: both socket buffers are full then.
+    let mut sent = Vec::new();
+    let mut idle_since = std::time::Instant::now();
+    while idle_since.elapsed() < std::time::Duration::from_millis(300) {
+        use std::io::Write;
+        let rest = &batch.as_bytes()[sent.len() % batch.len()..];
+        match client.stream.write(rest) {
+            Ok(count) => {
+                sent.extend_from_slice(&rest[..count]);
+                idle_since = std::time::Instant::now();
+            }
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+        assert!(sent.len() < 1 << 30, "the server reads for ever");
+    }
+    assert_eq!(server.metric(r#"millrace_connections{state="writing"}"#), 1.0);
+    client.stream.set_nonblocking(false).expect("blocking");
+    let whole = sent.len() / EVENT.len();
+    for _ in 0..whole {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(server.count(), whole as u64);
+}
