@@ -381,4 +381,6 @@ fn trim_white_space(mut value: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
