@@ -51,4 +51,14 @@ model: ## Check the lock-free parts under every interleaving
 fuzz: ## Fuzz the parsers, each for SECONDS
 	sh tools/fuzz.sh $(SECONDS)
 
-.PHONY: help run challenge test lint bench dist model fuzz
+# Everything at once, from good clients to deaf ones; exact to the event at the end.
+soak: ## Mix clients of every kind for MINUTES=10, then account for every event
+	cargo build --release --locked --package millrace --package soak
+	"$(TARGET)/release/soak" mixed "$(TARGET)/release/millrace" --minutes $(or $(MINUTES),10) $(ARGS)
+
+# The attack that a thread for each connection does not survive.
+slowloris: ## Measure normal load beside 5,000 trickling clients
+	cargo build --release --locked --package millrace --package challenge --package soak
+	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
+
+.PHONY: help run challenge test lint bench dist model fuzz soak slowloris

@@ -51,6 +51,9 @@ pub const TURN_BYTES_MAX: usize = 16 * 1024;
 pub const TURN_REQUESTS_MAX: usize = 256;
 /// Answers of one connection that are written before it has to read some.
 pub const TURN_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Answers of one connection that the kernel holds beyond what is on its way to the peer; about two
+/// turns' worth (`TCP_NOTSENT_LOWAT`, tcp(7)).
+pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// Connections a worker accepts before it looks at those it has.
 pub const TURN_ACCEPTS_MAX: usize = 64;
 /// Readiness events taken from the kernel at once.

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::limits::UNSENT_BYTES_MAX;
 use crate::sys::descriptors::Reserve;
 use crate::sys::errors;
 
@@ -45,6 +46,9 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     // Inherited by accepted sockets: every answer leaves at once, and no call is spent on it.
     socket.set_tcp_nodelay(true)?;
+    // Inherited too: a peer that does not read fills a bounded part of the kernel's memory, not the
+    // megabytes to which send queues grow.
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
