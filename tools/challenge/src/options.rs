@@ -39,6 +39,12 @@ pub struct Options {
     /// the moment a request was due. Without it each answer makes room for the next request.
     #[arg(long, value_parser = positive)]
     pub rate: Option<f64>,
+    /// Bytes to add to each event, in a member that a server skips.
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub padding: u32,
+    /// Only send: neither ask for statistics before, nor check them after.
+    #[arg(long)]
+    pub no_check: bool,
     /// Events to send before the clock starts; they count in the statistics that are expected.
     #[arg(long, default_value_t = 0)]
     pub warm_up: u64,

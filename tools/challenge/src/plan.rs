@@ -80,11 +80,16 @@ impl ValueRule {
     }
 }
 
+/// Bytes of a padding member that has no padding in it.
+pub const PADDING_BYTES_MIN: usize = r#","pad":"""#.len();
+
 /// All events of a run, handed out one by one.
 pub struct Plan {
     host: String,
     users: u64,
     rule: ValueRule,
+    /// What follows the value: a member that a server skips, and the closing brace.
+    tail: String,
     /// Where the events end, and the first that nobody has been given.
     end: u64,
     next: AtomicU64,
@@ -103,7 +108,18 @@ pub struct Expected {
 impl Plan {
     /// `count` events for the server at `host`, of so many users.
     pub fn new(host: &str, count: u64, users: u64, rule: ValueRule) -> Plan {
-        Plan { host: host.to_owned(), users, rule, end: count, next: AtomicU64::new(0), count }
+        let (tail, next) = ("}".to_owned(), AtomicU64::new(0));
+        Plan { host: host.to_owned(), users, rule, tail, end: count, next, count }
+    }
+
+    /// The same events, each with a further member of so many bytes in all; at least
+    /// [`PADDING_BYTES_MIN`] if any.
+    pub fn padded(mut self, bytes: usize) -> Plan {
+        if bytes > 0 {
+            let pad = "x".repeat(bytes.saturating_sub(PADDING_BYTES_MIN));
+            self.tail = format!(",\"pad\":\"{pad}\"}}");
+        }
+        self
     }
 
     /// The events from `start` to `end - 1` of this plan.
@@ -113,6 +129,7 @@ impl Plan {
             host: self.host.clone(),
             users: self.users,
             rule: self.rule,
+            tail: self.tail.clone(),
             end,
             next,
             count: end - start,
@@ -147,7 +164,8 @@ impl Plan {
             other.push_str(&value.to_string());
             &other
         };
-        let length = r#"{"userId":"user_","value":}"#.len() + user.len() + value.len();
+        let length =
+            r#"{"userId":"user_","value":"#.len() + user.len() + value.len() + self.tail.len();
         for part in [
             "POST /event HTTP/1.1\r\nHost: ",
             &self.host,
@@ -157,7 +175,7 @@ impl Plan {
             user,
             "\",\"value\":",
             value,
-            "}",
+            &self.tail,
         ] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -238,5 +256,10 @@ mod tests {
             );
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+        let (mut plain, mut padded) = (Vec::new(), Vec::new());
+        Plan::new("h", 1, 1, ValueRule::Mod).write_request(0, &mut plain);
+        Plan::new("h", 1, 1, ValueRule::Mod).padded(20).write_request(0, &mut padded);
+        assert_eq!(padded.len(), plain.len() + 20);
+        assert!(padded.ends_with(br#""value":0,"pad":"xxxxxxxxxxx"}"#));
     }
 }

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Counts the server's user-space instructions for a request: instructions.sh DIRECTORY [BUDGET]
+#
+# DIRECTORY holds the built millrace and challenge. Under callgrind the server answers two runs that
+# differ in length only; the difference of the counts by the difference of the requests is free of
+# starting, connecting and stopping. The usual traffic: 64 connections, 16 requests in flight on
+# each, all users known after the first round. Fails above BUDGET (700 unless given).
+set -eu
+directory=$1
+budget=${2:-700}
+short=100000
+long=300000
+if ! command -v valgrind >/dev/null; then
+    echo "instructions: skipped; it needs valgrind (apt-get install valgrind)" >&2
+    exit 0
+fi
+
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || :; rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# Prints the instructions of a server that answers $1 events.
+count() {
+    valgrind --tool=callgrind --callgrind-out-file="$work/out.$1" "$directory/millrace" \
+        --workers 1 --listen 127.0.0.1:0 --log-level error >"$work/log" 2>&1 &
+    server=$!
+    url=
+    tries=300
+    while [ -z "$url" ]; do
+        url=$(sed -n 's/^listening on \(http:[^ ]*\).*/\1/p' "$work/log")
+        tries=$((tries - 1))
+        if [ "$tries" -eq 0 ] || ! kill -0 "$server" 2>/dev/null; then
+            cat "$work/log" >&2
+            exit 1
+        fi
+        [ -n "$url" ] || sleep 0.1
+    done
+    "$directory/challenge" --json --connections 64 --pipeline 16 --users 5000 --events "$1" \
+        "$url" >"$work/report" || { cat "$work/report" >&2; exit 1; }
+    kill "$server"
+    wait "$server" || :
+    server=
+    sed -n 's/^\(summary\|totals\): *//p' "$work/out.$1" | head -n 1
+}
+
+few=$(count $short)
+many=$(count $long)
+each=$(((many - few) / (long - short)))
+echo "$each instructions in user space for a POST /event, 16 in flight (budget $budget)"
+if command -v callgrind_annotate >/dev/null && [ -n "${DETAILS:-}" ]; then
+    callgrind_annotate "$work/out.$long" | head -n 45
+fi
+[ "$each" -le "$budget" ] || { echo "instructions: above the budget" >&2; exit 1; }
