@@ -17,6 +17,9 @@ pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;
 pub const HEADER_SECTION_BYTES_MAX: usize = 16 * 1024;
 /// Field lines of a header section; more are answered `431`.
 pub const FIELD_COUNT_MAX: usize = 100;
+/// Bytes of a head, without the digits of its length, that a worker remembers to recognize the next
+/// one; longer heads are read in full.
+pub const REMEMBERED_HEAD_BYTES_MAX: usize = 512;
 /// Bytes of a chunk's first line, with its extensions and line end (RFC 9112, 7.1.1 asks for a bound).
 pub const CHUNK_LINE_BYTES_MAX: usize = 1024;
 /// Bytes of a request's content, unless `--max-body` says otherwise; more is answered `413`.

@@ -55,7 +55,7 @@ impl AccessLog {
             Version::Http11 => "HTTP/1.1",
         };
         // A target that was accepted is printable ASCII without quotes.
-        let target = String::from_utf8_lossy(request.target);
+        let target = String::from_utf8_lossy(request.target());
         self.line(peer, &format!("{method} {target} {version}"), status, answer_bytes);
     }
 

@@ -4,6 +4,7 @@
 
 use super::{App, Shared};
 use crate::event::{self, Scratch};
+use crate::http::head::Memo;
 use crate::http::{Exchange, Method, Step};
 use crate::options::{Invocation, parse};
 use crate::server::fuzz::{Outcome, Script, converse};
@@ -71,9 +72,12 @@ fn model(input: &[u8]) -> u64 {
     let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
     let mut rest = &mut input[..];
     while !rest.is_empty() {
-        let Step::Request { request, consumed } = exchange.advance(rest) else { break };
+        let Step::Request { request, consumed } = exchange.advance(rest, &mut Memo::default())
+        else {
+            break;
+        };
         let is_event = request.method == Method::Post
-            && request.path == b"/event"
+            && request.path() == b"/event"
             && event::parse(request.content, &mut Scratch::new()).is_ok();
         events += u64::from(is_event);
         if !request.persistent {

@@ -89,11 +89,11 @@ pub fn resolve(request: &Request<'_>) -> Resolution {
     if request.method == Method::Unknown {
         return Resolution::NotImplemented;
     }
-    match TABLE.iter().find(|(path, _)| path.as_bytes() == request.path) {
+    match TABLE.iter().find(|(path, _)| path.as_bytes() == request.path()) {
         Some(&(_, route)) if route.takes(request.method) => Resolution::Found(route),
         Some(&(_, route)) => Resolution::MethodNotAllowed(Some(route)),
-        None if request.target == b"*" => Resolution::Server,
-        None if request.path.is_empty() && !target::is_root(request.target, request.path) => {
+        None if request.target() == b"*" => Resolution::Server,
+        None if request.path().is_empty() && !target::is_root(request.target(), request.path()) => {
             Resolution::MethodNotAllowed(None)
         }
         None => Resolution::NotFound,
@@ -103,7 +103,8 @@ pub fn resolve(request: &Request<'_>) -> Resolution {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Version;
+    use crate::http::head::Memo;
+    use crate::http::{Exchange, Step};
 
     #[test]
     fn every_route_is_in_the_table_once() {
@@ -132,15 +133,14 @@ mod tests {
             (Options, "*", Server),
             (Connect, "h:80", MethodNotAllowed(None)),
         ] {
-            let path = target::path(method, target.as_bytes()).unwrap();
-            let request = Request {
-                method,
-                version: Version::Http11,
-                target: target.as_bytes(),
-                path: &target.as_bytes()[path],
-                content: b"",
-                persistent: true,
+            let name = match method {
+                Unknown => "BREW".to_owned(),
+                method => format!("{method:?}").to_uppercase(),
             };
+            let mut input = format!("{name} {target} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+            let step = Exchange::new(0).advance(&mut input, &mut Memo::default());
+            let Step::Request { request, .. } = step else { panic!("{step:?}") };
+            assert_eq!(request.method, method);
             assert_eq!(resolve(&request), expected, "{method:?} {target}");
         }
     }

@@ -20,9 +20,11 @@ mod json;
 mod number;
 #[cfg(any(test, fuzzing))]
 mod oracle;
+mod plain;
 mod string;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 pub use error::EventError;
 #[cfg(any(test, fuzzing))]
@@ -68,6 +70,14 @@ impl Default for Scratch {
 /// The first fault in the JSON text if there is one, else what is wrong with `userId`, else what
 /// is wrong with `value`. Members are judged by their last occurrence.
 pub fn parse<'a>(body: &'a [u8], scratch: &'a mut Scratch) -> Result<Event<'a>, EventError> {
+    match usual::read(body) {
+        Some(event) => Ok(event),
+        None => parse_any(body, scratch),
+    }
+}
+
+/// Reads any event, the usual ones too.
+fn parse_any<'a>(body: &'a [u8], scratch: &'a mut Scratch) -> Result<Event<'a>, EventError> {
     let members = json::read_members(body)?;
     let user_id = user_id(members.user_id?, scratch)?;
     Ok(Event { user_id, value: members.value? })

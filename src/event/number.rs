@@ -54,6 +54,22 @@ impl<'a> Number<'a> {
         Ok(Self { text: cursor.since(&start), is_negative, digits, exponent })
     }
 
+    /// The value of the digits that `word` begins with, and the bytes they take, where the usual way
+    /// is enough: up to seven digits, perhaps with a point among them, and no zero in front.
+    #[inline(always)]
+    pub(super) fn in_word(word: u64) -> Option<(f64, usize)> {
+        let digits = Digits::in_word(word)?;
+        if digits.integer_count > 1 && word as u8 == b'0' {
+            return None;
+        }
+        let integer = digits.mantissa as f64;
+        if digits.fraction_count == 0 {
+            return Some((integer, digits.integer_count));
+        }
+        // Both are exact, so that the division rounds once, correctly.
+        Some((integer / EXACT_POWERS_OF_TEN[digits.fraction_count], digits.text_bytes()))
+    }
+
     /// The nearest double, ties to even; an infinity if out of range.
     #[inline(always)]
     pub(super) fn to_f64(self) -> f64 {

@@ -14,7 +14,7 @@
 
 use super::body::Decoder;
 use super::fields::Framing;
-use super::head::{Head, Parsed, Parser};
+use super::head::{Head, Memo, Parsed, Parser, Span};
 use super::{HttpError, Method, Version};
 
 /// The protocol state of one connection.
@@ -71,14 +71,27 @@ pub struct Request<'b> {
     pub method: Method,
     /// The version it is treated as.
     pub version: Version,
-    /// The request target as sent.
-    pub target: &'b [u8],
-    /// The target's path; empty for `OPTIONS *` and `CONNECT`, see [`target`](super::target).
-    pub path: &'b [u8],
+    /// What the two spans are places in.
+    input: &'b [u8],
+    target: Span,
+    path: Span,
     /// The content, decoded.
     pub content: &'b [u8],
     /// Whether the connection goes on after the answer.
     pub persistent: bool,
+}
+
+impl<'b> Request<'b> {
+    /// The request target as sent.
+    pub fn target(&self) -> &'b [u8] {
+        self.target.of(self.input)
+    }
+
+    /// The target's path; empty for `OPTIONS *` and `CONNECT`, see [`target`](super::target).
+    #[inline(always)]
+    pub fn path(&self) -> &'b [u8] {
+        self.path.of(self.input)
+    }
 }
 
 impl Exchange {
@@ -103,10 +116,26 @@ impl Exchange {
         }
     }
 
+    /// The whole request at the start of `input`, if its head is the remembered one and no transfer
+    /// coding is in the way; nearly all are such. Where this is `None`, [`advance`](Self::advance)
+    /// says what `input` is.
+    #[inline(always)]
+    pub fn recall<'b>(&mut self, input: &'b [u8], memo: &Memo) -> Option<(Request<'b>, usize)> {
+        let State::Head(parser) = &mut self.state else { return None };
+        let (head, length, content_bytes) = memo.recall(input)?;
+        if content_bytes > self.content_bytes_max as u64 {
+            return None;
+        }
+        let content = input[length..].get(..content_bytes as usize)?;
+        parser.restart();
+        Some((head.request(input, content), length + content.len()))
+    }
+
     /// Looks at `input`, which begins where the request under way begins and holds at least what
-    /// the last call asked to keep. After an error the exchange is spent.
+    /// the last call asked to keep; a head that it reads is remembered. After an error the exchange
+    /// is spent.
     #[inline]
-    pub fn advance<'b>(&mut self, input: &'b mut [u8]) -> Step<'b> {
+    pub fn advance<'b>(&mut self, input: &'b mut [u8], memo: &mut Memo) -> Step<'b> {
         if let State::Head(parser) = &mut self.state {
             let head = match parser.parse(input) {
                 Ok(Parsed::Complete(head)) => head,
@@ -115,6 +144,7 @@ impl Exchange {
                 }
                 Err(error) => return Step::Error(error),
             };
+            memo.remember(input, &head, parser.content_length_digits());
             let Framing::Length(content_bytes) = head.framing else {
                 let decoder = Decoder::new(self.content_bytes_max);
                 self.state = State::Chunked { head, decoder, content_end: head.length };
@@ -176,15 +206,23 @@ impl Exchange {
 /// The request whose content ends at `content_end`, read from `consumed` bytes of `input`.
 #[inline(always)]
 fn whole<'b>(head: &Head, input: &'b [u8], content_end: usize, consumed: usize) -> Step<'b> {
-    let request = Request {
-        method: head.method,
-        version: head.version,
-        target: head.target.of(input),
-        path: head.path.of(input),
-        content: &input[head.length..content_end],
-        persistent: head.persistent,
-    };
-    Step::Request { request, consumed }
+    Step::Request { request: head.request(input, &input[head.length..content_end]), consumed }
+}
+
+impl Head {
+    /// The request that begins with this head, at the start of `input`, and has this content.
+    #[inline(always)]
+    fn request<'b>(&self, input: &'b [u8], content: &'b [u8]) -> Request<'b> {
+        Request {
+            method: self.method,
+            version: self.version,
+            input,
+            target: self.target,
+            path: self.path,
+            content,
+            persistent: self.persistent,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -203,23 +241,34 @@ mod tests {
         continues: usize,
     }
 
+    impl Seen {
+        fn note(&mut self, request: &Request<'_>) {
+            self.requests.push((
+                request.method,
+                request.path().to_vec(),
+                request.content.to_vec(),
+                request.persistent,
+            ));
+        }
+    }
+
     fn serve_in_pieces(input: &[u8], cuts: &[usize]) -> Seen {
         let mut seen = Seen::default();
-        let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
+        let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
         let mut buffer = Vec::new();
         let mut taken = 0;
         for cut in cuts.iter().map(|&cut| cut.min(input.len())).chain([input.len()]) {
             buffer.extend_from_slice(&input[taken..cut.max(taken)]);
             taken = cut.max(taken);
             while !buffer.is_empty() {
-                match exchange.advance(&mut buffer) {
+                if let Some((request, consumed)) = exchange.recall(&buffer, &memo) {
+                    seen.note(&request);
+                    buffer.drain(..consumed);
+                    continue;
+                }
+                match exchange.advance(&mut buffer, &mut memo) {
                     Step::Request { request, consumed } => {
-                        seen.requests.push((
-                            request.method,
-                            request.path.to_vec(),
-                            request.content.to_vec(),
-                            request.persistent,
-                        ));
+                        seen.note(&request);
                         buffer.drain(..consumed);
                     }
                     Step::More { kept, send_continue } => {
@@ -248,6 +297,29 @@ mod tests {
     }
 
     const HEAD: &str = "POST /event HTTP/1.1\r\nHost: h\r\n";
+
+    /// The head is recalled when a part of it, even the empty line before it, was read already.
+    #[test]
+    fn a_head_in_two_pieces_is_recalled_and_leaves_nothing_behind() {
+        let request = "\r\nPOST /event HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}";
+        let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
+        for cut in 0..request.len() {
+            for piece in [&request.as_bytes()[..cut], request.as_bytes(), request.as_bytes()] {
+                let mut input = piece.to_vec();
+                if let Some((found, consumed)) = exchange.recall(&input, &memo) {
+                    assert_eq!((found.content, consumed), (&b"{}"[..], request.len()));
+                    continue;
+                }
+                match exchange.advance(&mut input, &mut memo) {
+                    Step::Request { request: found, consumed } => {
+                        assert_eq!((found.content, consumed), (&b"{}"[..], request.len()));
+                    }
+                    Step::More { .. } => assert_eq!(piece.len(), cut),
+                    Step::Error(error) => panic!("{error:?} after {cut} bytes"),
+                }
+            }
+        }
+    }
 
     #[test]
     fn requests_follow_one_another() {

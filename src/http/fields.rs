@@ -60,16 +60,22 @@ impl Fields {
     pub fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), HttpError> {
         // The length alone rules out nearly every field.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.take_host(value),
-            6 if name.eq_ignore_ascii_case(b"expect") => self.take_expect(value),
-            10 if name.eq_ignore_ascii_case(b"connection") => self.take_connection(value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.take_content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            4 if is(name, b"Host") => self.take_host(value),
+            6 if is(name, b"Expect") => self.take_expect(value),
+            10 if is(name, b"Connection") => self.take_connection(value),
+            14 if is(name, b"Content-Length") => self.take_content_length(value),
+            17 if is(name, b"Transfer-Encoding") => {
                 self.codings.get_or_insert_default().take(value);
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether `Content-Length` was among them.
+    #[inline(always)]
+    pub fn has_content_length(&self) -> bool {
+        self.content_length.is_some()
     }
 
     /// The verdict over a whole section (RFC 9112, 3.2 and 6.3; RFC 9110, 10.1.1).
@@ -142,6 +148,13 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// Whether `name` is this field's, in any case (RFC 9110, 5.1); as it is usually written, that is one
+/// comparison of words.
+#[inline(always)]
+fn is<const N: usize>(name: &[u8], usual: &[u8; N]) -> bool {
+    name == usual || name.eq_ignore_ascii_case(usual)
 }
 
 impl Codings {

@@ -2,7 +2,7 @@
 //! in pieces whose sizes come from the input itself. Property tests call the same functions.
 
 use super::body::Decoder;
-use super::head::{Head, Parsed, Parser};
+use super::head::{Head, Memo, Parsed, Parser};
 use super::{Exchange, HttpError, Method, Step};
 
 /// Small, so that a fuzzer reaches the limit.
@@ -46,17 +46,24 @@ pub fn chunked(input: &[u8]) {
 /// A connection's exchange: all requests that come out of it, and the error that ends it.
 pub fn exchange(input: &[u8]) {
     check(input, |input, cuts| {
-        let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
+        let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
         let mut requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)> = Vec::new();
         let (mut held, mut taken) = (Vec::new(), 0);
         for cut in cuts {
             held.extend_from_slice(&input[taken..cut]);
             taken = cut;
             while !held.is_empty() {
-                match exchange.advance(&mut held) {
+                if let Some((request, consumed)) = exchange.recall(&held, &memo) {
+                    assert!(consumed > 0 && request.content.len() <= CONTENT_BYTES_MAX);
+                    let (path, content) = (request.path().to_vec(), request.content.to_vec());
+                    requests.push((request.method, path, content, request.persistent));
+                    held.drain(..consumed);
+                    continue;
+                }
+                match exchange.advance(&mut held, &mut memo) {
                     Step::Request { request, consumed } => {
                         assert!(consumed > 0 && request.content.len() <= CONTENT_BYTES_MAX);
-                        let (path, content) = (request.path.to_vec(), request.content.to_vec());
+                        let (path, content) = (request.path().to_vec(), request.content.to_vec());
                         requests.push((request.method, path, content, request.persistent));
                         held.drain(..consumed);
                     }

@@ -67,7 +67,7 @@ pub struct Head {
     pub expects_continue: bool,
 }
 
-/// A place within a request line, in bytes from the start of the input.
+/// A place within a head, in bytes from the start of the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     start: u16,
@@ -78,14 +78,36 @@ impl Span {
     /// The bytes of `input` that stand at this place.
     #[inline(always)]
     pub fn of(self, input: &[u8]) -> &[u8] {
-        &input[usize::from(self.start)..usize::from(self.end)]
+        &input[self.range()]
+    }
+
+    /// The same as a range.
+    #[inline(always)]
+    pub fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+}
+
+impl Default for Head {
+    /// What an empty head would say; nothing reads it.
+    fn default() -> Self {
+        Head {
+            method: Method::Unknown,
+            version: Version::Http11,
+            length: 0,
+            target: Span::default(),
+            path: Span::default(),
+            framing: Framing::Length(0),
+            persistent: false,
+            expects_continue: false,
+        }
     }
 }
 
 impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
-        // The empty line before a request line, its CRLF and the longest method fit beside it.
-        const { assert!(REQUEST_LINE_BYTES_MAX + 4 <= u16::MAX as usize) };
+        // An empty line and two line ends stand beside the longest line and section.
+        const { assert!(REQUEST_LINE_BYTES_MAX + HEADER_SECTION_BYTES_MAX + 8 <= u16::MAX as usize) };
         debug_assert!(range.end <= usize::from(u16::MAX));
         Span { start: range.start as u16, end: range.end as u16 }
     }
@@ -110,6 +132,7 @@ pub struct Parser {
     request_line: Option<RequestLine>,
     fields: Fields,
     field_count: usize,
+    content_length_digits: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,23 +162,38 @@ impl Parser {
             },
         };
         loop {
-            let line = &input[self.line_at..];
-            if line.starts_with(b"\r\n") {
+            if input[self.line_at..].starts_with(b"\r\n") {
                 return self.finish(request_line);
             }
-            let Some(field) = FieldLine::read(line) else {
+            let Some(field) = FieldLine::read(input, self.line_at) else {
                 return self.judge_field_line(input);
             };
-            let end = self.line_at + field.length;
+            let end = field.end;
             self.field_count += 1;
             if end - request_line.end > HEADER_SECTION_BYTES_MAX
                 || self.field_count > FIELD_COUNT_MAX
             {
                 return Err(HttpError::FieldsTooLarge);
             }
-            self.fields.take(field.name, field.value)?;
+            self.fields.take(field.name, &input[field.value.clone()])?;
+            if self.content_length_digits.is_none() && self.fields.has_content_length() {
+                self.content_length_digits = Some(field.value.into());
+            }
             self.line_at = end;
         }
+    }
+
+    /// Forgets a head of which only a part was read.
+    #[inline(always)]
+    pub fn restart(&mut self) {
+        if self.scanned > 0 || self.line_at > 0 {
+            *self = Parser::default();
+        }
+    }
+
+    /// Where the value of `Content-Length` stands, after a head that has one.
+    pub fn content_length_digits(&self) -> Option<Span> {
+        self.content_length_digits
     }
 
     fn finish(&self, request_line: RequestLine) -> Result<Parsed<Head>, HttpError> {
@@ -343,42 +381,49 @@ impl Version {
 }
 
 /// A field line (RFC 9112, 5): `field-name ":" OWS field-value OWS CRLF`.
-pub(super) struct FieldLine<'b> {
+struct FieldLine<'b> {
     name: &'b [u8],
-    value: &'b [u8],
-    /// Bytes of the line with its CRLF.
-    pub(super) length: usize,
+    /// Where its value stands, without the white space around it.
+    value: Range<usize>,
+    /// Where the next line begins.
+    end: usize,
 }
 
 impl<'b> FieldLine<'b> {
-    /// The line at the start of `input`; `None` when it is unfinished or malformed.
+    /// The line that begins at `at`; `None` when it is unfinished or malformed.
     #[inline(always)]
-    pub(super) fn read(input: &'b [u8]) -> Option<FieldLine<'b>> {
-        let name_length = TOKEN.run_length(input);
-        if name_length == 0 || input.get(name_length) != Some(&b':') {
+    fn read(input: &'b [u8], at: usize) -> Option<FieldLine<'b>> {
+        let line = &input[at..];
+        let name_length = TOKEN.run_length(line);
+        if name_length == 0 || line.get(name_length) != Some(&b':') {
             return None;
         }
         let value_at = name_length + ":".len();
-        let value_end = value_at + field_value_length(&input[value_at..]);
-        if !input[value_end..].starts_with(b"\r\n") {
+        let value_end = value_at + field_value_length(&line[value_at..]);
+        if !line[value_end..].starts_with(b"\r\n") {
             return None;
         }
-        let value = trim_white_space(&input[value_at..value_end]);
-        Some(FieldLine { name: &input[..name_length], value, length: value_end + "\r\n".len() })
+        let value = trim_white_space(line, value_at..value_end);
+        let value = at + value.start..at + value.end;
+        Some(FieldLine { name: &line[..name_length], value, end: at + value_end + "\r\n".len() })
     }
 }
 
 /// Takes away OWS, which is SP and HTAB (RFC 9110, 5.6.3).
 #[inline(always)]
-fn trim_white_space(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = value {
-        value = rest;
+fn trim_white_space(line: &[u8], Range { mut start, mut end }: Range<usize>) -> Range<usize> {
+    let is_space = |byte| matches!(byte, b' ' | b'\t');
+    while start < end && is_space(line[start]) {
+        start += 1;
     }
-    while let [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
+    while start < end && is_space(line[end - 1]) {
+        end -= 1;
     }
-    value
+    start..end
 }
+
+mod memo;
+pub use memo::Memo;
 
 #[cfg(test)]
 mod differential;

@@ -28,6 +28,7 @@ use super::meters::{Activity, Closed, Meters};
 use super::stream::{Stream, receive, send};
 use super::timers::Class;
 use crate::http::exchange::Stage;
+use crate::http::head::Memo;
 use crate::http::response::CONTINUE;
 use crate::http::{Exchange, HttpError, Step};
 use crate::limits::{
@@ -79,6 +80,7 @@ enum Phase {
 /// What a turn works with; all of it belongs to the worker.
 pub struct Desk<'w, H> {
     pub handler: &'w mut H,
+    pub memo: &'w mut Memo,
     pub input: &'w mut [u8],
     pub output: &'w mut Vec<u8>,
     pub buffers: &'w mut Buffers,
@@ -326,28 +328,30 @@ impl<S: Stream> Connection<S> {
             if requests == TURN_REQUESTS_MAX || desk.output.len() >= TURN_ANSWER_BYTES_MAX {
                 break (Stop::Budget, input.len() - at);
             }
-            match self.exchange.advance(&mut input[at..]) {
-                Step::Request { mut request, consumed } => {
-                    request.persistent &= !desk.draining;
-                    *answered_bytes = desk.output.len();
-                    desk.handler.request(&self.peer, &request, desk.output);
-                    requests += 1;
-                    at += consumed;
-                    if !request.persistent {
-                        break (Stop::End(Closed::AfterAnswer), 0);
+            let (mut request, consumed) = match self.exchange.recall(&input[at..], desk.memo) {
+                Some(found) => found,
+                None => match self.exchange.advance(&mut input[at..], desk.memo) {
+                    Step::Request { request, consumed } => (request, consumed),
+                    Step::More { kept, send_continue } => {
+                        if send_continue {
+                            desk.handler.settle(desk.output);
+                            desk.output.extend_from_slice(CONTINUE);
+                        }
+                        break (Stop::Starved, kept);
                     }
-                }
-                Step::More { kept, send_continue } => {
-                    if send_continue {
-                        desk.handler.settle(desk.output);
-                        desk.output.extend_from_slice(CONTINUE);
+                    Step::Error(error) => {
+                        self.refuse(error, desk);
+                        break (Stop::End(Closed::ProtocolError), 0);
                     }
-                    break (Stop::Starved, kept);
-                }
-                Step::Error(error) => {
-                    self.refuse(error, desk);
-                    break (Stop::End(Closed::ProtocolError), 0);
-                }
+                },
+            };
+            request.persistent &= !desk.draining;
+            *answered_bytes = desk.output.len();
+            desk.handler.request(&self.peer, &request, desk.output);
+            requests += 1;
+            at += consumed;
+            if !request.persistent {
+                break (Stop::End(Closed::AfterAnswer), 0);
             }
         };
         *answered_bytes = desk.output.len();

@@ -14,6 +14,7 @@ use super::buffers::Buffers;
 use super::connection::{Connection, Desk, Next};
 use super::meters::{Closed, Meters};
 use super::stream::Stream;
+use crate::http::head::Memo;
 use crate::limits::{
     HEADER_SECTION_BYTES_MAX, LENT_BUFFER_BYTES, REQUEST_LINE_BYTES_MAX, TURN_ANSWER_BYTES_MAX,
 };
@@ -108,7 +109,7 @@ pub fn converse<H: Handler>(
         + content_bytes_max
         + 2 * script.turn_bytes.max(LENT_BUFFER_BYTES);
     let unsent_bytes_max = 2 * TURN_ANSWER_BYTES_MAX;
-    let (meters, mut buffers) = (Meters::default(), Buffers::default());
+    let (meters, mut buffers, mut memo) = (Meters::default(), Buffers::default(), Memo::default());
     let (mut output, mut room) = (Vec::new(), vec![0; script.turn_bytes]);
     let mut peer = Peer {
         input,
@@ -144,6 +145,7 @@ pub fn converse<H: Handler>(
         let next = loop {
             let mut desk = Desk {
                 handler,
+                memo: &mut memo,
                 input: &mut room,
                 output: &mut output,
                 buffers: &mut buffers,

@@ -31,6 +31,7 @@ use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
 use super::{Config, Handler, Shared};
 use crate::http::HttpError;
+use crate::http::head::Memo;
 use crate::limits::{
     ACCEPT_LOSSES_MAX, ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX,
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
@@ -102,6 +103,7 @@ pub struct Worker<H> {
     /// Connections due another turn without a new edge.
     due: Vec<Key>,
     buffers: Buffers,
+    memo: Memo,
     input: Box<[u8]>,
     output: Vec<u8>,
     now: Moment,
@@ -136,6 +138,7 @@ impl<H: Handler> Worker<H> {
             timers: Timers::new(&config.timeouts),
             due: Vec::new(),
             buffers: Buffers::default(),
+            memo: Memo::default(),
             input: vec![0; TURN_BYTES_MAX].into_boxed_slice(),
             output: Vec::with_capacity(TURN_ANSWER_BYTES_MAX),
             now: Moment::now(),
@@ -224,6 +227,7 @@ impl<H: Handler> Worker<H> {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let mut desk = Desk {
             handler: &mut self.handler,
+            memo: &mut self.memo,
             input: &mut self.input,
             output: &mut self.output,
             buffers: &mut self.buffers,

@@ -36,18 +36,19 @@ impl Batch {
     }
 
     /// Adds an event. There must be room for it.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, hash: u64, id: &[u8], value: f64) {
-        assert!(self.count < BATCH_EVENTS_MAX, "a full batch is to be published first");
+        let index = self.count;
+        assert!(index < BATCH_EVENTS_MAX, "a full batch is to be published first");
         assert!((1..=USER_ID_BYTES_MAX).contains(&id.len()));
         debug_assert!(value.is_finite());
-        let start = self.id_start(self.count);
+        let start = self.id_start(index);
         let end = start + id.len();
-        self.ids[start..end].copy_from_slice(id);
-        self.ends[self.count] = end as u16;
-        self.hashes[self.count] = hash;
-        self.values[self.count] = value;
-        self.count += 1;
+        copy_short(id, &mut self.ids[start..end]);
+        self.ends[index] = end as u16;
+        self.hashes[index] = hash;
+        self.values[index] = value;
+        self.count = index + 1;
     }
 
     pub fn values(&self) -> &[f64] {
@@ -58,9 +59,15 @@ impl Batch {
         &self.hashes[..self.count]
     }
 
-    #[inline]
-    pub fn id(&self, index: usize) -> &[u8] {
-        &self.ids[self.id_start(index)..usize::from(self.ends[index])]
+    /// The hash and the bytes of each id.
+    #[inline(always)]
+    pub fn ids(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut start = 0;
+        self.hashes().iter().zip(&self.ends).map(move |(&hash, &end)| {
+            let id = &self.ids[start..usize::from(end)];
+            start = usize::from(end);
+            (hash, id)
+        })
     }
 
     pub fn clear(&mut self) {
@@ -76,6 +83,20 @@ impl Batch {
     }
 }
 
+/// Copies `id` to a slice of its length; without a call where it has 8 to 16 bytes, as most have: its
+/// first and its last 8 may overlap.
+#[inline(always)]
+fn copy_short(id: &[u8], to: &mut [u8]) {
+    match (id.first_chunk::<8>(), id.last_chunk::<8>()) {
+        (Some(first), Some(last)) if id.len() <= 16 => {
+            to[..8].copy_from_slice(first);
+            let last_at = to.len() - 8;
+            to[last_at..].copy_from_slice(last);
+        }
+        _ => to.copy_from_slice(id),
+    }
+}
+
 const IDS_BYTES_MAX: usize = BATCH_EVENTS_MAX * USER_ID_BYTES_MAX;
 const _: () = assert!(IDS_BYTES_MAX <= u16::MAX as usize);
 
@@ -84,15 +105,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn holds_ids_of_every_length() {
+        let bytes: Vec<u8> = (1..=USER_ID_BYTES_MAX).map(|i| (i * 7) as u8).collect();
+        for length in 1..=bytes.len() {
+            let mut batch = Batch::new();
+            batch.push(1, &bytes[..length], 1.0);
+            batch.push(2, &bytes[bytes.len() - length..], 2.0);
+            let ids: Vec<_> = batch.ids().collect();
+            assert_eq!(ids, [(1, &bytes[..length]), (2, &bytes[bytes.len() - length..])]);
+        }
+    }
+
+    #[test]
     fn holds_the_longest_ids() {
         let mut batch = Batch::new();
         for round in 0..2_u8 {
             for i in 0..BATCH_EVENTS_MAX {
                 batch.push(i as u64, &[round + i as u8; USER_ID_BYTES_MAX], i as f64);
             }
-            for i in 0..BATCH_EVENTS_MAX {
-                assert_eq!(batch.id(i), [round + i as u8; USER_ID_BYTES_MAX]);
-                assert_eq!((batch.hashes()[i], batch.values()[i]), (i as u64, i as f64));
+            for (i, (hash, id)) in batch.ids().enumerate() {
+                assert_eq!(id, [round + i as u8; USER_ID_BYTES_MAX]);
+                assert_eq!((hash, batch.values()[i]), (i as u64, i as f64));
             }
             batch.clear();
             assert_eq!((batch.len(), batch.values()), (0, &[][..]));

@@ -117,8 +117,8 @@ impl Totals {
         }
         let mut refused = Refused::default();
         let mut new = 0;
-        for (index, &hash) in batch.hashes().iter().enumerate() {
-            match users.insert(hash, batch.id(index)) {
+        for (index, (hash, id)) in batch.ids().enumerate() {
+            match users.insert(hash, id) {
                 Outcome::Known => {}
                 Outcome::New => new += 1,
                 Outcome::Refused => refused.insert(index),

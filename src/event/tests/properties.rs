@@ -31,6 +31,17 @@ proptest! {
     }
 
     #[test]
+    fn texts_close_to_the_usual_are_judged_as_by_the_oracle(
+        id in "[a-z_0-9]{0,20}|[ -~]{0,40}|.{0,20}|[a-z]{250,260}",
+        number in "[0-9]{1,4}|-?[0-9]{0,9}(\\.[0-9]{0,9})?(e[0-9])?",
+        spaces in vec(" ?", 3),
+        end in "\\}|[ \\},]{0,2}",
+    ) {
+        let [a, b, c] = [0, 1, 2].map(|place| &spaces[place]);
+        fuzz(format!("{{\"userId\":{a}\"{id}\",{b}\"value\":{c}{number}{end}").as_bytes());
+    }
+
+    #[test]
     fn a_valid_body_gives_the_id_and_the_value_that_made_it(
         id in user_id(),
         escapes in vec(0_usize..4, USER_ID_BYTES_MAX),

@@ -121,11 +121,11 @@ fn the_list_of_differences_is_documented() {
 }
 
 fn field_lines(input: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut rest = &input[memchr::memmem::find(input, b"HTTP/1.").expect("a version") + 10..];
+    let mut at = memchr::memmem::find(input, b"HTTP/1.").expect("a version") + 10;
     let mut fields = Vec::new();
-    while let Some(field) = FieldLine::read(rest) {
-        fields.push((field.name.to_vec(), field.value.to_vec()));
-        rest = &rest[field.length..];
+    while let Some(field) = FieldLine::read(input, at) {
+        fields.push((field.name.to_vec(), input[field.value].to_vec()));
+        at = field.end;
     }
     fields
 }

@@ -8,17 +8,18 @@
 /// A hash function picked by two random words.
 #[derive(Clone, Copy)]
 pub struct Keyed {
-    keys: [u64; 2],
+    /// The state before the first word, which depends on the keys alone.
+    initial: State,
 }
 
 impl Keyed {
     pub fn new(keys: [u64; 2]) -> Self {
-        Keyed { keys }
+        Keyed { initial: State::new(keys) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn hash(self, bytes: &[u8]) -> u64 {
-        let mut state = State::new(self.keys);
+        let mut state = self.initial;
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
             state.absorb(u64::from_le_bytes(*word));
@@ -30,7 +31,7 @@ impl Keyed {
 }
 
 /// `rest`, the up to 7 last of `bytes`, as a little-endian number.
-#[inline]
+#[inline(always)]
 fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
     match (bytes.last_chunk::<8>(), rest.len()) {
         (_, 0) => 0,
@@ -40,12 +41,12 @@ fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
     }
 }
 
+#[derive(Clone, Copy)]
 struct State {
     v: [u64; 4],
 }
 
 impl State {
-    #[inline]
     fn new([k0, k1]: [u64; 2]) -> Self {
         State {
             v: [
@@ -57,14 +58,14 @@ impl State {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn absorb(&mut self, word: u64) {
         self.v[3] ^= word;
         self.round();
         self.v[0] ^= word;
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(mut self) -> u64 {
         self.v[2] ^= 0xff;
         self.round();
@@ -73,7 +74,7 @@ impl State {
         self.v[0] ^ self.v[1] ^ self.v[2] ^ self.v[3]
     }
 
-    #[inline]
+    #[inline(always)]
     fn round(&mut self) {
         let [mut a, mut b, mut c, mut d] = self.v;
         a = a.wrapping_add(b);

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)] // Arrays are shared by address.
 
+use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::pages::Page;
@@ -27,8 +28,10 @@ struct Line([AtomicPtr<Page>; LINE_ENTRIES]);
 /// An array as it was at one moment; newer ones may exist.
 #[derive(Clone, Copy)]
 pub struct PageArray<'a> {
-    lines: &'a [Line],
+    /// The first of 2^order entries, for the time of the borrow.
+    first: NonNull<AtomicPtr<Page>>,
     order: u32,
+    borrow: PhantomData<&'a AtomicPtr<Page>>,
 }
 
 // SAFETY: the arrays hold atomics only, and belong to whoever holds `Arrays`.
@@ -51,11 +54,11 @@ impl PageTable {
     pub unsafe fn load(&self) -> PageArray<'_> {
         let tagged = self.tagged.load(Ordering::Acquire);
         let order = (tagged.addr() & ORDER_MASK) as u32;
-        let first = tagged.map_addr(|address| address & !ORDER_MASK);
+        let first = tagged.map_addr(|address| address & !ORDER_MASK).cast();
         // SAFETY: `keep` made this word of the address and order of an array, which lives on by
         // the caller's promise, and the Release of `grow` has shown us its entries.
-        let lines = unsafe { std::slice::from_raw_parts(first, line_count(order)) };
-        PageArray { lines, order }
+        let first = unsafe { NonNull::new_unchecked(first) };
+        PageArray { first, order, borrow: PhantomData }
     }
 
     /// Replaces the array by one twice as long, with `old entry = source(new index)`.
@@ -119,10 +122,15 @@ impl PageArray<'_> {
         self.entry(index).store(page.as_ptr(), Ordering::Release);
     }
 
-    #[inline]
+    /// Entry `index`, which must be less than 2^order.
+    #[inline(always)]
     fn entry(&self, index: usize) -> &AtomicPtr<Page> {
         debug_assert!(index < 1 << self.order);
-        &self.lines[index / LINE_ENTRIES].0[index % LINE_ENTRIES]
+        let index = index & ((1 << self.order) - 1);
+        // SAFETY: lines are arrays of entries without a gap, so there are 2^order of them in a row.
+        let entry = unsafe { self.first.add(index) };
+        // SAFETY: the array lives as long as the borrow, by the promise given to `load`.
+        unsafe { entry.as_ref() }
     }
 }
 

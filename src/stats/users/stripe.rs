@@ -62,7 +62,7 @@ impl Stripe {
     }
 
     /// Whether `id` is in the set: yes is final; no may mean that it is being inserted or moved.
-    #[inline]
+    #[inline(always)]
     pub fn finds(&self, fragment: Fragment, id: &[u8]) -> bool {
         self.segment(fragment).find(fragment, |reference| {
             // SAFETY: the segment's entries are of this arena, and `find` acquired what `insert`
