@@ -5,7 +5,7 @@
 TARGET = $${CARGO_TARGET_DIR:-target}
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The first thing a newcomer does, so it may be reset and started again with the same command.
 run: ## Build the server and start it on port 8080
@@ -30,10 +30,25 @@ lint: ## Check format, lints and documentation, warnings being errors
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
 		cargo doc --workspace --no-deps --locked --document-private-items
 
-# With whichever load generator there is, since no two people have the same.
-bench: ## Measure requests a second with wrk, oha or the challenge client
+# In turn, so that what the machine does to one it does to both; some minutes, ARGS='--rounds 1' less.
+bench: ## Measure millrace beside the floor: rates, processor time, latency, memory
+	cargo build --release --locked --workspace
+	"$(TARGET)/release/bench" floor --programs "$(TARGET)/release" $(ARGS)
+
+# Each is built by its own ecosystem's tools, and skipped with a line where they are not there.
+compare: ## Measure the servers one would otherwise use, and check what they count
+	cargo build --release --locked --workspace
+	"$(TARGET)/release/bench" compare --programs "$(TARGET)/release" --json docs/compare.json $(ARGS)
+	"$(TARGET)/release/bench" plot docs/compare.json docs/compare.svg
+
+scale: ## Measure more and more connections, users, bytes and workers
+	cargo build --release --locked --workspace
+	"$(TARGET)/release/bench" scale --programs "$(TARGET)/release" $(ARGS)
+
+# The same number on any day and any load of the machine, which no rate is.
+instructions: ## Count user-space instructions for a request, where valgrind is installed
 	cargo build --release --locked --package millrace --package challenge
-	sh tools/bench.sh "$(TARGET)/release" $(ARGS)
+	sh tools/instructions.sh "$(TARGET)/release" $(ARGS)
 
 # One file that runs on any Linux of this architecture, also in an empty container.
 dist: ## Build the static, stripped binary into target/dist
@@ -61,4 +76,4 @@ slowloris: ## Measure normal load beside 5,000 trickling clients
 	cargo build --release --locked --package millrace --package challenge --package soak
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
 
-.PHONY: help run challenge test lint bench dist model fuzz soak slowloris
+.PHONY: help run challenge test lint bench compare scale instructions dist model fuzz soak slowloris

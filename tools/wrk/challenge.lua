@@ -48,3 +48,14 @@ function request()
   next_request = (next_request + 1) % count
   return text
 end
+
+-- The last line of output is for programs. A batch is one request to wrk until its answers come,
+-- each of which it counts.
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"microseconds":%d,"errors":%d,"p50":%.0f,"p99":%.0f,"p999":%.0f}\n',
+    summary.requests, summary.duration,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end

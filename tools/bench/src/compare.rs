@@ -1,0 +1,237 @@
+//! millrace beside the servers people would otherwise use.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Common;
+use crate::load::{self, Sample, Shape, median};
+use crate::machine::{self, Side};
+use crate::server::Server;
+use crate::table::{Table, grouped, latency, megabytes};
+
+const SHAPES: [Shape; 2] =
+    [Shape { connections: 64, in_flight: 1 }, Shape { connections: 64, in_flight: 16 }];
+/// Sent before anything is measured, so that code is loaded, and what compiles at run time has.
+const WARM_UP_EVENTS: u64 = 20_000;
+/// The check's: as many connections as the challenge has, and events that all get through in time.
+const CHECK_SHAPE: Shape = Shape { connections: 1_000, in_flight: 1 };
+const CHECK_EVENTS: u64 = 200_000;
+
+/// One server of the list.
+#[derive(Deserialize)]
+struct Peer {
+    name: String,
+    /// Commands that must be there to build and to run it.
+    needs: Vec<String>,
+    /// Builds it; run in the list's directory. Empty where nothing is to be built.
+    build: String,
+    /// Starts it in the foreground on `{port}`; `{programs}` is where ours are.
+    run: String,
+    /// Times the usual number of events to warm it up with.
+    #[serde(default = "one")]
+    warm_up: u64,
+    /// It answers without counting, so there is nothing to check.
+    #[serde(default)]
+    canned: bool,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// What `plot` reads.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub machine: String,
+    pub date: String,
+    pub command: String,
+    pub servers: Vec<Outcome>,
+}
+
+/// One server's results.
+#[derive(Serialize, Deserialize)]
+pub struct Outcome {
+    pub name: String,
+    /// Requests a second with the challenge client, one and 16 in flight.
+    pub rates: [f64; 2],
+    /// The same with wrk.
+    pub wrk_rates: [f64; 2],
+    pub verdict: String,
+}
+
+pub fn run(
+    common: &Common,
+    list: &Path,
+    only: Option<&str>,
+    json: Option<&Path>,
+) -> Result<bool, String> {
+    if !load::has_wrk() {
+        return Err("it needs wrk (apt-get install wrk)".into());
+    }
+    let text = std::fs::read_to_string(list).map_err(|e| format!("{}: {e}", list.display()))?;
+    let peers: Vec<Peer> =
+        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", list.display()))?;
+    let directory = list.parent().unwrap_or(Path::new("."));
+    let mut contestants = Vec::new();
+    for peer in peers {
+        if only.is_some_and(|part| !peer.name.contains(part)) {
+            continue;
+        }
+        match peer.build(directory) {
+            Ok(()) => contestants.push((peer, Samples::default())),
+            Err(reason) => println!("{}: skipped, {reason}", peer.name),
+        }
+    }
+    println!("{}", machine::describe());
+    for round in 1..=common.rounds {
+        // Nobody is always first: a machine slows down while it works.
+        let first = (round - 1) * contestants.len() / common.rounds;
+        for number in 0..contestants.len() {
+            let index = (first + number) % contestants.len();
+            let (peer, samples) = &mut contestants[index];
+            eprintln!("round {round} of {}: {}", common.rounds, peer.name);
+            let server = Server::start(&peer.command(directory, common), Side::Server)?;
+            samples.take(&server, peer.warm_up, common)?;
+        }
+    }
+    let mut table = Table::new(&[
+        "server",
+        "1 in flight",
+        "16 in flight",
+        "wrk, 1",
+        "wrk, 16",
+        "user",
+        "system",
+        "p50",
+        "p99",
+        "p99.9",
+        "memory",
+        "errors",
+        "statistics",
+    ]);
+    let mut results = Vec::new();
+    for (peer, samples) in &contestants {
+        let verdict = if peer.canned {
+            "canned".to_owned()
+        } else {
+            let server = Server::start(&peer.command(directory, common), Side::Server)?;
+            load::verdict(&server, CHECK_SHAPE, CHECK_EVENTS, &common.programs)
+        };
+        let rates = |samples: &[Vec<Sample>; 2]| {
+            samples.each_ref().map(|all| median(all, |sample| sample.requests_per_second))
+        };
+        let (rates, wrk_rates) = (rates(&samples.challenge), rates(&samples.wrk));
+        let of = |figure: fn(&Sample) -> f64| median(&samples.challenge[0], figure);
+        let errors = samples.challenge.iter().chain(&samples.wrk).flatten();
+        table.row(vec![
+            peer.name.clone(),
+            grouped(rates[0]),
+            grouped(rates[1]),
+            grouped(wrk_rates[0]),
+            grouped(wrk_rates[1]),
+            grouped(of(|sample| sample.user_ns)),
+            grouped(of(|sample| sample.system_ns)),
+            latency(of(|sample| sample.latency_us[0])),
+            latency(of(|sample| sample.latency_us[1])),
+            latency(of(|sample| sample.latency_us[2])),
+            megabytes(median(&samples.wrk[1], |sample| sample.resident_bytes as f64)),
+            grouped(errors.map(|sample| sample.errors as f64).sum()),
+            verdict.clone(),
+        ]);
+        results.push(Outcome { name: peer.name.clone(), rates, wrk_rates, verdict });
+    }
+    println!(
+        "Requests/s on 64 connections, medians of {} rounds of about {} s, in turn.\n",
+        common.rounds, common.seconds
+    );
+    table.print();
+    println!(
+        "\nThe first two rates are the challenge client's. With one in flight a load generator is as \
+         busy as a fast\nserver, so that their rates come close to one another. user, system: the \
+         server's processor time for a request,\none in flight, in ns; latency is that of a closed \
+         loop, one in flight; memory is after all loads; statistics:\n{} events over {} connections, \
+         checked to the event.",
+        grouped(CHECK_EVENTS as f64),
+        grouped(CHECK_SHAPE.connections.into())
+    );
+    let exact =
+        results.iter().filter(|result| result.name == "millrace").all(|r| r.verdict == "exact");
+    if let Some(path) = json {
+        let results = Results {
+            machine: machine::name(),
+            date: today(),
+            command: "make compare".to_owned(),
+            servers: results,
+        };
+        let text = serde_json::to_string_pretty(&results).expect("results are JSON");
+        std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(exact)
+}
+
+/// What one server has shown, by shape.
+#[derive(Default)]
+struct Samples {
+    challenge: [Vec<Sample>; 2],
+    wrk: [Vec<Sample>; 2],
+}
+
+impl Samples {
+    /// One round, after a warm-up whose rate says how many events last as long as they should.
+    fn take(&mut self, server: &Server, warm_up: u64, common: &Common) -> Result<(), String> {
+        for (index, &shape) in SHAPES.iter().enumerate() {
+            let warm_up = WARM_UP_EVENTS * warm_up * u64::from(shape.in_flight.min(4));
+            let first = load::challenge(server, shape, warm_up, &common.programs, &[])?;
+            let events = (first.requests_per_second * f64::from(common.seconds)) as u64;
+            let events = events.max(1_000);
+            let challenge = load::challenge(server, shape, events, &common.programs, &[])?;
+            self.challenge[index].push(challenge);
+            self.wrk[index].push(load::wrk(server, shape, common.seconds, &common.script)?);
+        }
+        Ok(())
+    }
+}
+
+impl Peer {
+    /// Builds it where what it needs is there; otherwise says what is missing.
+    fn build(&self, directory: &Path) -> Result<(), String> {
+        let shell = |command: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", command]).current_dir(directory).stdin(Stdio::null());
+            shell.stdout(Stdio::null());
+            shell
+        };
+        for tool in &self.needs {
+            let found = shell(&format!("command -v {tool}")).status();
+            if !found.is_ok_and(|status| status.success()) {
+                return Err(format!("{tool} is missing"));
+            }
+        }
+        if self.build.is_empty() {
+            return Ok(());
+        }
+        eprintln!("building {}", self.name);
+        match shell(&self.build).status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("`{}` ended with {status}", self.build)),
+            Err(error) => Err(format!("`{}`: {error}", self.build)),
+        }
+    }
+
+    fn command(&self, directory: &Path, common: &Common) -> String {
+        let absolute = |path: &Path| {
+            std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+        };
+        self.run
+            .replace("{programs}", &absolute(&common.programs))
+            .replace("{directory}", &absolute(directory))
+    }
+}
+
+/// The date in UTC, as date(1) has it.
+fn today() -> String {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
+    output.map_or_else(|_| String::new(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+}

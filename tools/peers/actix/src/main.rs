@@ -1,0 +1,73 @@
+//! The challenge's contract on actix-web.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use actix_web::{App, HttpResponse, HttpServer, get, post, web};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    user_id: String,
+    value: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Statistics {
+    total_requests: u64,
+    unique_users: usize,
+    sum: f64,
+    avg: f64,
+}
+
+#[derive(Default)]
+struct Store {
+    count: u64,
+    sum: f64,
+    users: HashSet<String>,
+}
+
+type Shared = web::Data<Mutex<Store>>;
+
+#[post("/event")]
+async fn event(store: Shared, event: web::Json<Event>) -> HttpResponse {
+    let Event { user_id, value } = event.into_inner();
+    if user_id.is_empty() {
+        return HttpResponse::BadRequest().finish();
+    }
+    let mut store = store.lock().expect("nothing panics with the lock held");
+    store.count += 1;
+    store.sum += value;
+    if !store.users.contains(&user_id) {
+        store.users.insert(user_id);
+    }
+    HttpResponse::Ok().finish()
+}
+
+#[get("/stats")]
+async fn stats(store: Shared) -> web::Json<Statistics> {
+    let store = store.lock().expect("nothing panics with the lock held");
+    let avg = if store.count == 0 { 0.0 } else { store.sum / store.count as f64 };
+    web::Json(Statistics {
+        total_requests: store.count,
+        unique_users: store.users.len(),
+        sum: store.sum,
+        avg,
+    })
+}
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    let port = std::env::args().nth(1).expect("a port");
+    let store = Shared::default();
+    // One worker for each processor it may use, each taking as many connections as come.
+    let workers = std::thread::available_parallelism()?.get();
+    HttpServer::new(move || App::new().app_data(store.clone()).service(event).service(stats))
+        .workers(workers)
+        .backlog(4096)
+        .bind(format!("127.0.0.1:{port}"))?
+        .run()
+        .await
+}
