@@ -8,7 +8,7 @@ mod access_log;
 pub mod fuzz;
 mod handlers;
 mod metrics;
-mod routes;
+pub mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
