@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // `criterion_group!` makes a public function without any.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -22,8 +23,18 @@ const USERS: usize = 75_000;
 const KEYS: [u64; 2] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
 
 /// Ids in the order of no hash table.
-fn ids(count: usize) -> Vec<String> {
-    (0..count).map(|i| format!("user_{}", i * 7_919 % count)).collect()
+/// The ids stand one behind another, and are never given back: each in a piece of memory of its own,
+/// walking over them would cost two threads more of the cache they share than what is measured.
+fn ids(count: usize) -> Vec<&'static str> {
+    let mut text = String::new();
+    let mut ends = Vec::with_capacity(count);
+    for i in 0..count {
+        write!(text, "user_{}", i * 7_919 % count).expect("a string takes all");
+        ends.push(text.len());
+    }
+    let text = text.leak();
+    let starts = [0].into_iter().chain(ends.clone());
+    starts.zip(ends).map(|(start, end)| &text[start..end]).collect()
 }
 
 /// Of mixed signs and magnitudes, so that nothing about them can be predicted.
@@ -38,7 +49,7 @@ fn values() -> Vec<f64> {
     (0..1_000).map(|_| (next() % 2_000_000) as f64 / 1_000.0 - 1_000.0).collect()
 }
 
-fn fill(shard: &mut Shard, ids: &[String]) {
+fn fill(shard: &mut Shard, ids: &[&'static str]) {
     for batch in ids.chunks(BATCH_EVENTS_MAX) {
         batch.iter().for_each(|id| shard.stage(id.as_bytes(), 0.5));
         assert!(shard.commit().is_none());
@@ -196,7 +207,7 @@ fn threads(_: &mut Criterion) {
     let ids = ids(USERS);
     println!("the challenge's traffic, 16 events a commit, million events a second:");
     for (name, run) in [
-        ("Shard", run_shards as fn(usize, &[String], bool) -> f64),
+        ("Shard", run_shards as fn(usize, &[&'static str], bool) -> f64),
         ("DashSet", run_dash_set),
         ("Mutex<HashSet>", run_mutex),
     ] {
@@ -236,16 +247,21 @@ fn rate(threads: usize, events: usize, work: impl Fn(usize, usize) + Sync) -> f6
 }
 
 /// The ids that `thread` sends: each thread its own part when they are new, all when known.
-fn traffic(ids: &[String], thread: usize, count: usize, new: bool) -> impl Iterator<Item = &str> {
+fn traffic(
+    ids: &[&'static str],
+    thread: usize,
+    count: usize,
+    new: bool,
+) -> impl Iterator<Item = &'static str> {
     let first = if new { thread * count } else { thread * ids.len() / 2 };
-    ids.iter().cycle().skip(first).take(count).map(String::as_str)
+    ids.iter().cycle().skip(first).take(count).copied()
 }
 
 fn events(new: bool) -> usize {
     if new { USERS } else { RUN_EVENTS }
 }
 
-fn run_shards(threads: usize, ids: &[String], new: bool) -> f64 {
+fn run_shards(threads: usize, ids: &[&'static str], new: bool) -> f64 {
     let statistics = Statistics::new(3, KEYS, None);
     if !new {
         fill(&mut statistics.shard(2), ids);
@@ -263,7 +279,7 @@ fn run_shards(threads: usize, ids: &[String], new: bool) -> f64 {
     })
 }
 
-fn run_dash_set(threads: usize, ids: &[String], new: bool) -> f64 {
+fn run_dash_set(threads: usize, ids: &[&'static str], new: bool) -> f64 {
     let set = DashSet::new();
     if !new {
         ids.iter().for_each(|id| insert(&set, id));
@@ -273,7 +289,7 @@ fn run_dash_set(threads: usize, ids: &[String], new: bool) -> f64 {
     })
 }
 
-fn run_mutex(threads: usize, ids: &[String], new: bool) -> f64 {
+fn run_mutex(threads: usize, ids: &[&'static str], new: bool) -> f64 {
     let set = Mutex::default();
     if !new {
         ids.iter().for_each(|id| insert_locked(&set, id));
@@ -284,7 +300,7 @@ fn run_mutex(threads: usize, ids: &[String], new: bool) -> f64 {
 }
 
 /// How long a snapshot takes while two workers write without a pause, and what it costs them.
-fn snapshots_under_load(ids: &[String]) {
+fn snapshots_under_load(ids: &[&'static str]) {
     println!("snapshots while two workers write, 16 events a commit:");
     for readers in [0, 1, 4] {
         let statistics = Statistics::new(2, KEYS, None);
