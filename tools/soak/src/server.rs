@@ -186,3 +186,15 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_to_the_last_bit() {
+        let text = r#"{"totalRequests":38679156,"uniqueUsers":592316,"sum":19028308318.5,"avg":491.95252136577125}"#;
+        let statistics = Statistics::parse(text).unwrap();
+        assert_eq!(statistics.average, 19_028_308_318.5 / 38_679_156.0);
+    }
+}
