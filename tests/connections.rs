@@ -83,13 +83,18 @@ fn a_busy_connection_is_not_idle() {
     assert_eq!(server.metric(r#"millrace_connections_closed_total{reason="idle_timeout"}"#), 0.0);
 }
 
-#[test]
-fn a_client_that_does_not_read_is_closed_at_the_write_time_out() {
-    let server = Server::start(&["--write-timeout", "0.4"]);
+/// A client with little room for answers that never waits, and requests with large ones.
+fn hard_of_hearing(server: &Server) -> (Client, String) {
     let client = server.connect();
     SockRef::from(&client.stream).set_recv_buffer_size(4096).expect("a small buffer");
     client.stream.set_nonblocking(true).expect("non-blocking");
-    let requests = get("/metrics").repeat(100);
+    (client, get("/metrics").repeat(100))
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed_at_the_write_time_out() {
+    let server = Server::start(&["--write-timeout", "0.4"]);
+    let (client, requests) = hard_of_hearing(&server);
     let closed = r#"millrace_connections_closed_total{reason="write_timeout"}"#;
     let start = Instant::now();
     server.wait_until("it is closed", |server| {
@@ -127,10 +132,7 @@ fn a_client_that_reads_slowly_is_not_closed() {
 fn a_client_that_trickles_its_answers_is_closed() {
     use std::io::{ErrorKind, Read, Write};
     let server = Server::start(&["--write-timeout", "0.4"]);
-    let client = server.connect();
-    SockRef::from(&client.stream).set_recv_buffer_size(4096).expect("a small buffer");
-    client.stream.set_nonblocking(true).expect("non-blocking");
-    let requests = get("/metrics").repeat(100);
+    let (client, requests) = hard_of_hearing(&server);
     server.wait_until("it is closed", |server| {
         let _ = (&client.stream).write(requests.as_bytes());
         let read = (&client.stream).read(&mut [0; 1]);
