@@ -5,10 +5,14 @@
 pub mod app;
 mod calendar;
 pub mod event;
+pub mod handover;
+pub mod health;
 pub mod http;
 pub mod limits;
 pub mod log;
 pub mod options;
 pub mod server;
+pub mod service;
 pub mod stats;
+pub mod supervisor;
 pub mod sys;

@@ -111,3 +111,19 @@ pub const LOG_LINES_PER_SITE_MAX: u32 = 10;
 pub const LOG_WINDOW_S: u64 = 10;
 /// Bytes of a field's value before it is cut.
 pub const LOG_VALUE_BYTES_MAX: usize = 256;
+
+// A question for another server's health.
+
+/// How long it may take to connect, and then to answer.
+pub const HEALTH_TIMEOUT_MS: u64 = 5_000;
+/// Bytes of an answer that are read.
+pub const HEALTH_ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+// A restart.
+
+/// How long a server and its successor wait for each other's next word.
+pub const HANDOVER_PATIENCE_MS: u64 = 10_000;
+/// Bytes of users' ids sent at a time.
+pub const HANDOVER_FRAME_BYTES: usize = 64 * 1024;
+/// How often the users that have come meanwhile are sent before the workers stop.
+pub const HANDOVER_ROUNDS_MAX: usize = 16;

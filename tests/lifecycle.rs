@@ -276,3 +276,97 @@ fn ipv6_and_both_at_once() {
     }
     assert_eq!(both.stop().events, 2);
 }
+
+/// Runs the program to its end: exit status, standard output, standard error.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    let output = command.env_clear().args(arguments).output().expect("it runs");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_configuration_is_checked_without_listening() {
+    let server = Server::start(&[]);
+    let address = server.address.to_string();
+    let (code, said, errors) = run(&["--check", "--listen", &address, "--workers", "3"]);
+    let expected = format!("the configuration is valid: 3 workers on {address}\n");
+    assert_eq!((code, said, errors.as_str()), (Some(0), expected, ""));
+    for (arguments, expected_code, words) in [
+        (["--check", "--workers", "0"], 2, "--workers: '0'"),
+        (["--check", "--max-connections", "9999999"], 1, "limit of open files"),
+        (["--check", "--listen", "no.such.host.invalid:1"], 1, "cannot resolve no.such.host"),
+    ] {
+        let (code, said, errors) = run(&arguments);
+        assert_eq!((code, said.as_str()), (Some(expected_code), ""), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+    }
+}
+
+#[test]
+fn health_is_asked_for_without_any_other_program() {
+    let server = Server::start(&["--workers", "1"]);
+    let url = format!("http://{}", server.address);
+    let (code, said, _) = run(&["--health", &url]);
+    assert_eq!((code, said.as_str()), (Some(0), "{\"status\":\"healthy\"}\n"));
+    let (code, said, _) = run(&["--health", &format!("{url}/stats")]);
+    assert!(code == Some(0) && said.contains("totalRequests"), "{said}");
+    let (code, _, errors) = run(&["--health", &format!("{url}/nothing")]);
+    assert!(code == Some(1) && errors.contains("404"), "{errors}");
+    // While it drains it accepts nobody, and a client that is there already is told so.
+    let mut busy = server.connect();
+    busy.send(&event("a", 1.0).as_bytes()[..50]);
+    server.wait_until("half a request is there", |server| {
+        server.metric(r#"millrace_connections{state="reading"}"#) >= 1.0
+    });
+    server.signal(libc::SIGTERM);
+    server.signal(libc::SIGINT);
+    server.wait();
+    let (code, _, errors) = run(&["--health", &url]);
+    assert!(code == Some(1) && errors.contains("no answer from"), "{errors}");
+}
+
+#[test]
+fn what_is_generated_is_what_its_readers_take() {
+    for (what, checker) in [
+        ("man", &["mandoc", "-T", "lint", "-W", "error"][..]),
+        ("bash", &["bash", "-n"]),
+        ("zsh", &["zsh", "-n"]),
+        ("fish", &["fish", "--no-execute"]),
+    ] {
+        let (code, text, errors) = run(&["--generate", what]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{what}");
+        let file = std::env::temp_dir().join(format!("millrace-{}-{what}", std::process::id()));
+        std::fs::write(&file, text).expect("written");
+        match Command::new(checker[0]).args(&checker[1..]).arg(&file).output() {
+            Ok(output) => {
+                let said =
+                    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+                assert!(output.status.success() && said.is_empty(), "{what}: {said}");
+            }
+            Err(_) => println!("{what} not checked: {} is not installed", checker[0]),
+        }
+        std::fs::remove_file(file).expect("removed");
+    }
+}
+
+#[test]
+fn bash_completes_options_and_choices() {
+    let (_, completion, _) = run(&["--generate", "bash"]);
+    for (words, expected) in [
+        ("millrace --max-u", "--max-users"),
+        ("millrace --log-level d", "debug"),
+        ("millrace --generate z", "zsh"),
+        ("millrace --workers ", ""),
+    ] {
+        let script = format!(
+            "{completion}\nread -ra COMP_WORDS <<<'{words}'; [[ '{words}' != *' ' ]] || COMP_WORDS+=('')\n\
+             COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _millrace; echo \"${{COMPREPLY[*]}}\""
+        );
+        let Ok(output) = Command::new("bash").args(["-c", &script]).output() else {
+            println!("skipped: bash is not installed");
+            return;
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{words}");
+    }
+}

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use millrace::log::{Format, Level};
-use millrace::options::table::{Kind, ROWS};
+use millrace::options::table::ROWS;
 use millrace::options::{Invocation, Listen, Options, UsageError, parse};
 
 /// Parses a command line and an environment, both in words: `-w 4`, `MILLRACE_PIN=1`.
@@ -48,13 +48,14 @@ const VALUES: &[Case] = &[
     ("log-format", "json", "text", |options| format!("{:?}", options.log_format).to_lowercase()),
 ];
 
-/// A switch, and whether the options have it on.
-type Switch = (&'static str, fn(&Options) -> bool);
+/// A switch, its default, and whether the options have it on.
+type Switch = (&'static str, bool, fn(&Options) -> bool);
 
 const SWITCHES: &[Switch] = &[
-    ("pin", |options| options.pin),
-    ("allow-reset", |options| options.allow_reset),
-    ("access-log", |options| options.access_log),
+    ("pin", false, |options| options.pin),
+    ("allow-reset", false, |options| options.allow_reset),
+    ("access-log", false, |options| options.access_log),
+    ("sandbox", true, |options| options.sandbox),
 ];
 
 fn text(number: Option<impl ToString>) -> String {
@@ -85,7 +86,7 @@ fn nothing_said_gives_the_defaults_of_the_contract() {
     ];
     assert_eq!(timeouts, [10, 30, 75, 30, 10].map(Duration::from_secs));
     assert_eq!((options.log_level, options.log_format), (Level::Info, Format::Text));
-    assert!(!options.pin && !options.allow_reset && !options.access_log);
+    assert!(!options.pin && !options.allow_reset && !options.access_log && options.sandbox);
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn a_value_comes_by_option_or_variable_and_the_option_wins() {
 
 #[test]
 fn a_switch_comes_by_option_or_variable_and_the_option_wins() {
-    for &(option, show) in SWITCHES {
+    for &(option, default, show) in SWITCHES {
         let variable = variable(option);
         assert!(show(&serve(&format!("--{option}"), "")));
         assert!(show(&serve(&format!("--{option}"), &format!("{variable}=0"))));
@@ -130,7 +131,7 @@ fn a_switch_comes_by_option_or_variable_and_the_option_wins() {
             ("false", false),
             ("no", false),
             ("off", false),
-            ("", false),
+            ("", default),
         ] {
             assert_eq!(show(&serve("", &format!("{variable}={value}"))), expected, "{value:?}");
         }
@@ -142,7 +143,7 @@ fn every_row_of_the_table_is_among_the_cases() {
     let mut cases: Vec<&str> = VALUES.iter().map(|case| case.0).collect();
     cases.extend(SWITCHES.iter().map(|case| case.0));
     for row in ROWS {
-        let covered = cases.contains(&row.long) || matches!(row.kind, Kind::Print(_));
+        let covered = cases.contains(&row.long) || row.environment().is_none();
         assert!(covered, "--{} has no case here", row.long);
         if let Some(name) = row.environment() {
             assert_eq!(name, variable(row.long));
@@ -188,7 +189,7 @@ fn a_bad_value_is_named_with_its_place_and_what_would_be_right() {
             cases.push((option, value, SECONDS));
         }
     }
-    for &(option, _) in SWITCHES {
+    for &(option, ..) in SWITCHES {
         cases.push((option, "maybe", "1, true, yes or on, nor 0, false, no or off"));
     }
     for (option, value, expected) in cases {
@@ -217,6 +218,16 @@ fn what_is_no_option_or_incomplete_is_refused() {
         ("--pin yes", "unexpected argument 'yes', there are only options"),
         ("--workers", "--workers needs a value, for example: millrace --workers 4"),
         ("-w", "--workers needs a value, for example: millrace --workers 4"),
+        (
+            "--health",
+            "--health needs a value, for example: millrace --health http://127.0.0.1:8080",
+        ),
+        (
+            "--health localhost",
+            "--health: 'localhost' is not http://HOST:PORT, such as http://127.0.0.1:8080",
+        ),
+        ("--generate csh", "--generate: 'csh' is not man, bash, zsh or fish"),
+        ("--check=maybe", "--check: 'maybe' is not 1, true, yes or on, nor 0, false, no or off"),
         ("--workers --pin", "--workers needs a value, for example: millrace --workers 4"),
     ] {
         assert_eq!(refuse(arguments, ""), expected, "{arguments}");
@@ -250,4 +261,19 @@ fn help_and_version_are_printed_where_they_are_reached() {
     assert_eq!((print("-V", ""), print("--version", "")), (version.clone(), version));
     assert_eq!(print("-w 4 -h", "MILLRACE_BACKLOG=rubbish"), short);
     assert_eq!(refuse("-w x -h", ""), "--workers: 'x' is not a whole number from 1 to 1024");
+}
+
+#[test]
+fn what_is_no_serving_is_told_apart_from_it() {
+    let Ok(Invocation::Check(options)) = run("--check -w 4", "MILLRACE_BACKLOG=7") else {
+        panic!()
+    };
+    assert_eq!((options.workers, options.backlog), (4, 7));
+    assert!(matches!(run("--check --check=no", ""), Ok(Invocation::Serve(_))));
+    let Ok(Invocation::Health(url)) = run("--health http://h:1", "MILLRACE_BACKLOG=x") else {
+        panic!()
+    };
+    assert_eq!((url.server.to_string().as_str(), url.path.as_str()), ("h:1", "/health"));
+    let Ok(Invocation::Print(text)) = run("--generate=bash", "") else { panic!() };
+    assert!(text.contains("--max-users"));
 }

@@ -67,6 +67,11 @@ impl Family<'_> {
     }
 }
 
+/// A double as the text format has it, shortest that reads back the same.
+fn float(value: f64) -> String {
+    ryu::Buffer::new().format(value).to_owned()
+}
+
 /// Writes the whole page.
 pub fn write(out: &mut Vec<u8>, shared: &Shared) {
     let mut page = Page(String::with_capacity(16 * 1024));
@@ -93,11 +98,7 @@ fn write_statistics(page: &mut Page, shared: &Shared) {
         "gauge",
         "Exact sum of the values counted, rounded once; NaN beyond the range of a double.",
     )
-    .value(if sum.is_nan() {
-        "NaN".to_owned()
-    } else {
-        ryu::Buffer::new().format(sum).to_owned()
-    });
+    .value(float(sum));
     let mut family =
         page.family("millrace_worker_events_total", "counter", "Events counted by each worker.");
     for (worker, events) in snapshot.worker_events.iter().enumerate() {
@@ -194,7 +195,7 @@ fn write_connections(page: &mut Page, meters: &[Meters]) {
 fn write_process(page: &mut Page) {
     if let Ok(process) = Process::read() {
         page.family("process_cpu_seconds_total", "counter", "Processor time used, in seconds.")
-            .value(process.cpu_seconds);
+            .value(float(process.cpu_seconds));
         page.family("process_open_fds", "gauge", "Open file descriptors.")
             .value(process.descriptors);
         page.family("process_max_fds", "gauge", "Limit of open file descriptors.")
@@ -208,7 +209,7 @@ fn write_process(page: &mut Page) {
             "gauge",
             "Start of the process, in seconds since 1970.",
         )
-        .value(process.start_unix_seconds);
+        .value(float(process.start_unix_seconds));
         page.family("process_threads", "gauge", "Threads.").value(process.threads);
     }
     page.family("millrace_build_info", "gauge", "Always 1; the version is in the label.")

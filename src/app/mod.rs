@@ -33,9 +33,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Statistics that are zero, hashed with `keys`.
-    pub fn new(options: &Options, keys: [u64; 2]) -> Arc<Shared> {
-        let workers = options.workers;
+    /// Statistics of so many workers that are zero, hashed with `keys`.
+    pub fn new(options: &Options, workers: usize, keys: [u64; 2]) -> Arc<Shared> {
         Arc::new(Shared {
             statistics: Statistics::new(workers, keys, options.max_users),
             server_meters: (0..workers).map(|_| Meters::default()).collect(),

@@ -121,6 +121,41 @@ impl Decoder {
         Ok(Progress { write_at, read_at, complete: self.state == State::End })
     }
 
+    /// Appends a coding that brings a fresh decoder to where this one is, with `content` decoded.
+    /// What was read of extensions and trailer fields means nothing, so the shortest serve for all.
+    pub fn replay(&self, content: &[u8], out: &mut Vec<u8>) {
+        use State::*;
+        let number = |number: u64| format!("{number:x}").into_bytes();
+        let left = if self.state == Data { self.chunk_left } else { 0 };
+        let chunk_bytes = content.len() as u64 + left;
+        if chunk_bytes > 0 {
+            out.extend_from_slice(&number(chunk_bytes));
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(content);
+        }
+        match self.state {
+            Data | DataReturn => return,
+            DataLineFeed => return out.push(b'\r'),
+            _ if chunk_bytes > 0 => out.extend_from_slice(b"\r\n"),
+            _ => {}
+        }
+        if let Size | SizeSpace | Extension | SizeLineFeed = self.state {
+            out.extend_from_slice(&number(self.chunk_left));
+        }
+        out.extend_from_slice(match self.state {
+            SizeStart | Size | Data | DataReturn | DataLineFeed => b"",
+            SizeSpace => b" ",
+            Extension => b";",
+            SizeLineFeed => b"\r",
+            TrailerStart => b"0\r\n",
+            TrailerName => b"0\r\nx",
+            TrailerValue => b"0\r\nx:",
+            TrailerLineFeed => b"0\r\nx:\r",
+            EndLineFeed => b"0\r\n\r",
+            End => b"0\r\n\r\n",
+        });
+    }
+
     /// The state after one byte of anything but `chunk-data`.
     fn step(&mut self, byte: u8) -> Result<State, HttpError> {
         use State::*;

@@ -116,6 +116,18 @@ impl Exchange {
         }
     }
 
+    /// Bytes from which the exchange of a fresh connection gets to where this one is; `kept` is what
+    /// this one has asked to keep. With them a connection can move to another process.
+    pub fn replay(&self, kept: &[u8]) -> Vec<u8> {
+        let State::Chunked { head, decoder, content_end } = &self.state else {
+            return kept.to_vec();
+        };
+        let (head, content) = kept[..*content_end].split_at(head.length);
+        let mut bytes = head.to_vec();
+        decoder.replay(content, &mut bytes);
+        bytes
+    }
+
     /// The whole request at the start of `input`, if its head is the remembered one and no transfer
     /// coding is in the way; nearly all are such. Where this is `None`, [`advance`](Self::advance)
     /// says what `input` is.
@@ -253,6 +265,11 @@ mod tests {
     }
 
     fn serve_in_pieces(input: &[u8], cuts: &[usize]) -> Seen {
+        serve(input, cuts, false)
+    }
+
+    /// With `moving`, the connection moves after each piece.
+    fn serve(input: &[u8], cuts: &[usize], moving: bool) -> Seen {
         let mut seen = Seen::default();
         let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
         let mut buffer = Vec::new();
@@ -282,6 +299,10 @@ mod tests {
                     }
                 }
             }
+            if moving {
+                buffer = exchange.replay(&buffer);
+                exchange = Exchange::new(CONTENT_BYTES_MAX);
+            }
         }
         seen
     }
@@ -293,6 +314,9 @@ mod tests {
         // Whether `100 Continue` is called for depends on what had arrived, and is not compared.
         trickled.continues = whole.continues;
         assert_eq!(trickled, whole, "byte by byte: {}", input.escape_ascii());
+        let mut moved = serve(input, &cuts, true);
+        moved.continues = whole.continues;
+        assert_eq!(moved, whole, "moved after every byte: {}", input.escape_ascii());
         whole
     }
 
@@ -324,7 +348,7 @@ mod tests {
     #[test]
     fn requests_follow_one_another() {
         let input = format!(
-            "{HEAD}Content-Length: 5\r\n\r\nhello\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n\
+            "{HEAD}Content-Length: 5\r\n\r\nhello\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\n3 ;a=b\r\nabc\r\n02\r\nde\r\n0\r\nt: u\r\n\r\n\
              GET /stats HTTP/1.0\r\n\r\n"
         );
         let seen = check(input.as_bytes());

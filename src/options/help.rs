@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Kind, ROWS, Row};
+use super::table::{ROWS, Row};
 
 /// `-h`: a line an option.
 pub(super) fn short() -> String {
@@ -11,7 +11,7 @@ pub(super) fn short() -> String {
     for row in ROWS {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "  {:width$}  {}", usage(row), row.summary);
-        if let Kind::Value { default, .. } = row.kind {
+        if let Some(default) = row.default().filter(|&default| default != "off") {
             let _ = write!(text, " [{default}]");
         }
         text.push('\n');
@@ -35,12 +35,7 @@ pub(super) fn long() -> String {
         if !row.explanation.is_empty() {
             wrap(&mut text, INDENT, row.explanation);
         }
-        let default = match row.kind {
-            Kind::Print(_) => None,
-            Kind::Switch { .. } => Some("off"),
-            Kind::Value { default, .. } => Some(default),
-        };
-        if let (Some(default), Some(variable)) = (default, row.environment()) {
+        if let (Some(default), Some(variable)) = (row.default(), row.environment()) {
             let _ = writeln!(
                 text,
                 "{INDENT}Default: {default}
@@ -49,7 +44,13 @@ pub(super) fn long() -> String {
         }
         let _ = writeln!(text, "{INDENT}Example: {}\n", row.example);
     }
-    text.push_str(CLOSING);
+    for (title, rows) in [("Signals", SIGNALS), ("\nExit status", EXIT_STATUSES)] {
+        let _ = writeln!(text, "{title}:");
+        for (name, meaning) in rows {
+            let _ = writeln!(text, "  {name}");
+            wrap(&mut text, INDENT, meaning);
+        }
+    }
     text
 }
 
@@ -58,10 +59,10 @@ pub(super) fn version() -> String {
     concat!("millrace ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
 }
 
-const ABOUT: &str = "millrace: an event counter that speaks HTTP.";
+pub(super) const ABOUT: &str = "millrace: an event counter that speaks HTTP.";
 const USAGE: &str = "Usage: millrace [OPTIONS]";
 
-const GENERAL: &[&str] = &[
+pub(super) const GENERAL: &[&str] = &[
     "Takes events, each a user and a value, by POST /event, and answers GET /stats with their exact \
      number, the number of distinct users, the exact sum and the average. GET /health and GET \
      /metrics are for monitoring.",
@@ -71,24 +72,42 @@ const GENERAL: &[&str] = &[
      on and off by 0, false, no or off, on the command line as '--pin=no'.",
 ];
 
-const CLOSING: &str = "\
-Signals:
-  SIGTERM, SIGINT  finish what is in flight, print the final statistics, exit;
-                   the second one exits at once
+/// What each signal does.
+pub(super) const SIGNALS: &[(&str, &str)] = &[
+    (
+        "SIGTERM, SIGINT",
+        "Accept what waits, finish what is in flight, print the final statistics, exit; the second \
+         one exits at once.",
+    ),
+    (
+        "SIGUSR2",
+        "Start the program that stands in this one's place with the same options, hand it sockets, \
+         connections and statistics, and exit: a restart that no client notices. If the new one \
+         cannot go on, the old one does.",
+    ),
+    (
+        "SIGHUP",
+        "On a terminal as SIGTERM, otherwise nothing: there is no file to be opened again, since \
+         logs go to standard output and standard error.",
+    ),
+];
 
-Exit status:
-  0  stopped by a signal      1  could not start, or failed      2  wrong usage
-";
+/// What each exit status means.
+pub(super) const EXIT_STATUSES: &[(&str, &str)] = &[
+    ("0", "Stopped by a signal, or handed over to a successor."),
+    ("1", "Could not start, or failed."),
+    ("2", "Wrong usage."),
+];
 
 const COLUMNS: usize = 80;
 const INDENT: &str = "        ";
 
 /// `-w, --workers N`.
-fn usage(row: &Row) -> String {
+pub(super) fn usage(row: &Row) -> String {
     let short = row.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    match row.kind {
-        Kind::Value { name, .. } => format!("{short}--{} {name}", row.long),
-        Kind::Switch { .. } | Kind::Print(_) => format!("{short}--{}", row.long),
+    match row.value_name() {
+        Some(name) => format!("{short}--{} {name}", row.long),
+        None => format!("{short}--{}", row.long),
     }
 }
 
@@ -125,9 +144,8 @@ mod tests {
             for text in [&short, &long] {
                 assert!(text.contains(&format!("  {}", usage(row))), "--{}", row.long);
                 assert!(text.contains(row.summary), "--{}", row.long);
-                if let Kind::Value { default, .. } = row.kind {
-                    assert!(text.contains(default), "--{}", row.long);
-                }
+                let default = row.default().filter(|&default| default != "off");
+                assert!(default.is_none_or(|it| text.contains(it)), "--{}", row.long);
             }
             assert!(long.contains(row.example), "--{}", row.long);
             let variable = row.environment();

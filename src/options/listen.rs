@@ -19,9 +19,6 @@ pub enum Listen {
 impl Listen {
     /// The addresses to try in this order; the first that can be bound is the one.
     ///
-    /// Of a name's addresses those of IPv4 come first: a client that is given the name tries both
-    /// versions, but one that is given `127.0.0.1` for `localhost` does not.
-    ///
     /// # Errors
     ///
     /// When a name cannot be resolved.
@@ -31,12 +28,7 @@ impl Listen {
                 SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT_DEFAULT)),
                 SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT_DEFAULT)),
             ]),
-            Self::Address(HostPort { host, port }) => {
-                let mut addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
-                addresses.sort_by_key(SocketAddr::is_ipv6);
-                addresses.dedup();
-                Ok(addresses)
-            }
+            Self::Address(address) => address.resolve(),
         }
     }
 }
@@ -69,6 +61,21 @@ impl HostPort {
             None => Some(host).filter(|host| host.parse::<Ipv4Addr>().is_ok() || is_name(host))?,
         };
         Some(Self { host: host.to_owned(), port })
+    }
+}
+
+impl HostPort {
+    /// Its addresses, those of IPv4 first: a client that is given a name tries both versions, but
+    /// one that is given `127.0.0.1` for `localhost` does not.
+    ///
+    /// # Errors
+    ///
+    /// When a name cannot be resolved.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let mut addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        addresses.dedup();
+        Ok(addresses)
     }
 }
 

@@ -8,6 +8,7 @@
 //! No parser from a crate: the server's run-time packages are few, and this needs none.
 
 mod error;
+mod generate;
 mod help;
 mod listen;
 pub mod table;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use error::UsageError;
 pub use listen::{HostPort, Listen};
+pub use value::HttpUrl;
 
 use crate::{limits, log, sys};
 use error::Source;
@@ -59,6 +61,8 @@ pub struct Options {
     pub log_format: log::Format,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// Whether rights that are not needed are given up after the start.
+    pub sandbox: bool,
 }
 
 impl Default for Options {
@@ -80,6 +84,7 @@ impl Default for Options {
             log_level: log::Level::Info,
             log_format: log::Format::Text,
             access_log: false,
+            sandbox: true,
         }
     }
 }
@@ -89,6 +94,10 @@ impl Default for Options {
 pub enum Invocation {
     /// To serve.
     Serve(Options),
+    /// To say whether it could serve.
+    Check(Options),
+    /// To ask another server for its health.
+    Health(HttpUrl),
     /// To print this to standard output and exit with status 0.
     Print(String),
 }
@@ -98,8 +107,8 @@ pub enum Invocation {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong. `--help` and `--version` are obeyed where they are reached, and
-/// never fail over the environment.
+/// The first thing that is wrong. What is no part of serving, such as `--help`, is obeyed where it
+/// is reached, and never fails over the environment.
 ///
 /// ```
 /// use millrace::options::{Invocation, parse};
@@ -115,6 +124,7 @@ pub fn parse(
 ) -> Result<Invocation, UsageError> {
     let mut options = Options::default();
     let mut given = [false; table::ROWS.len()];
+    let mut check = false;
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
         let (index, attached) = Given::read(&argument)?;
@@ -122,7 +132,17 @@ pub fn parse(
         given[index] = true;
         match row.kind {
             Kind::Print(print) => return Ok(Invocation::Print(print(attached.is_short()))),
-            Kind::Switch { set } => set(&mut options, attached.switch(row)?),
+            Kind::Check => check = attached.switch(row)?,
+            Kind::Instead { invocation, .. } => {
+                let value = attached.value(row, &mut arguments)?;
+                let source = Source::Option(row);
+                return invocation(&value).map_err(|expected| UsageError::Value {
+                    source,
+                    value,
+                    expected,
+                });
+            }
+            Kind::Switch { set, .. } => set(&mut options, attached.switch(row)?),
             Kind::Value { set, .. } => {
                 let value = attached.value(row, &mut arguments)?;
                 set(&mut options, &value).map_err(|expected| UsageError::Value {
@@ -138,7 +158,7 @@ pub fn parse(
             read_environment(row, &environment, &mut options)?;
         }
     }
-    Ok(Invocation::Serve(options))
+    Ok(if check { Invocation::Check(options) } else { Invocation::Serve(options) })
 }
 
 fn read_environment(
@@ -150,8 +170,8 @@ fn read_environment(
     let Some(value) = environment(&name).filter(|value| !value.is_empty()) else { return Ok(()) };
     let value = value.to_string_lossy().into_owned();
     match row.kind {
-        Kind::Print(_) => Ok(()),
-        Kind::Switch { set } => value::switch(&value).map(|on| set(options, on)),
+        Kind::Print(_) | Kind::Check | Kind::Instead { .. } => Ok(()),
+        Kind::Switch { set, .. } => value::switch(&value).map(|on| set(options, on)),
         Kind::Value { set, .. } => set(options, &value),
     }
     .map_err(|expected| UsageError::Value {

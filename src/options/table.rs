@@ -1,6 +1,6 @@
 //! The table of options: what an option is called, takes, means and does stands in its row alone.
 
-use super::{Options, help, value};
+use super::{Invocation, Options, generate, help, value};
 use crate::limits;
 use crate::log::{Format, Level};
 
@@ -24,14 +24,25 @@ pub struct Row {
 pub enum Kind {
     /// Prints what the function returns, which is told whether the short form was used.
     Print(fn(bool) -> String),
-    /// On or off, off by default.
+    /// Checks the configuration instead of serving.
+    Check,
+    /// Does something else than serving, with a value.
+    Instead {
+        /// What help calls the value.
+        name: &'static str,
+        /// What is to be done, or what would have been right.
+        invocation: fn(&str) -> Result<Invocation, String>,
+    },
+    /// On or off.
     Switch {
+        /// What it is when nobody says.
+        default: bool,
         /// Turns it on or off.
         set: fn(&mut Options, bool),
     },
     /// Takes a value.
     Value {
-        /// What help calls the value.
+        /// What help calls the value; names with bars between them are all there are.
         name: &'static str,
         /// The value in force when none is given, as help shows it.
         default: &'static str,
@@ -44,7 +55,33 @@ impl Row {
     /// The environment variable: `MILLRACE_LOG_LEVEL` for `--log-level`. None for what only prints.
     pub fn environment(&self) -> Option<String> {
         let name = || format!("MILLRACE_{}", self.long.replace('-', "_").to_ascii_uppercase());
-        (!matches!(self.kind, Kind::Print(_))).then(name)
+        matches!(self.kind, Kind::Switch { .. } | Kind::Value { .. }).then(name)
+    }
+
+    /// What help calls the value, if it takes one.
+    pub const fn value_name(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Value { name, .. } | Kind::Instead { name, .. } => Some(name),
+            Kind::Print(_) | Kind::Check | Kind::Switch { .. } => None,
+        }
+    }
+
+    /// All values there are, where there are only some.
+    pub fn choices(&self) -> impl Iterator<Item = &'static str> {
+        self.value_name()
+            .filter(|name| name.contains('|'))
+            .into_iter()
+            .flat_map(|name| name.split('|'))
+    }
+
+    /// The value in force when none is given, as help shows it.
+    pub const fn default(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Value { default, .. } => Some(default),
+            Kind::Switch { default: true, .. } => Some("on"),
+            Kind::Switch { default: false, .. } => Some("off"),
+            Kind::Print(_) | Kind::Check | Kind::Instead { .. } => None,
+        }
     }
 }
 
@@ -83,7 +120,7 @@ pub const ROWS: &[Row] = &[
     Row {
         long: "pin",
         short: None,
-        kind: Kind::Switch { set: |options, on| options.pin = on },
+        kind: Kind::Switch { default: false, set: |options, on| options.pin = on },
         summary: "Pin worker i to processor i",
         explanation: "Counts the processors the process may use, and starts over when there are \
                       more workers. Steadier latency on a machine of its own; on a shared one the \
@@ -221,7 +258,7 @@ pub const ROWS: &[Row] = &[
     Row {
         long: "allow-reset",
         short: None,
-        kind: Kind::Switch { set: |options, on| options.allow_reset = on },
+        kind: Kind::Switch { default: false, set: |options, on| options.allow_reset = on },
         summary: "Enable POST /reset",
         explanation: "It sets all statistics to zero for whoever asks, so it is off and answered \
                       403 unless this is given.",
@@ -231,13 +268,13 @@ pub const ROWS: &[Row] = &[
         long: "log-level",
         short: None,
         kind: Kind::Value {
-            name: "LEVEL",
+            name: "error|warn|info|debug",
             default: "info",
             set: |options, text| {
                 value::choice(text, &Level::NAMES).map(|level| options.log_level = level)
             },
         },
-        summary: "What to log: error, warn, info or debug",
+        summary: "What to log",
         explanation: "Each includes those before it. The log goes to standard error; a flood of \
                       one kind of line is cut, and the lines left out are counted.",
         example: "millrace --log-level debug",
@@ -246,23 +283,70 @@ pub const ROWS: &[Row] = &[
         long: "log-format",
         short: None,
         kind: Kind::Value {
-            name: "FORMAT",
+            name: "text|json",
             default: "text",
             set: |options, text| {
                 value::choice(text, &Format::NAMES).map(|format| options.log_format = format)
             },
         },
-        summary: "How to log: text or json",
+        summary: "How to log",
         explanation: "One line an event in both.",
         example: "millrace --log-format json",
     },
     Row {
         long: "access-log",
         short: None,
-        kind: Kind::Switch { set: |options, on| options.access_log = on },
+        kind: Kind::Switch { default: false, set: |options, on| options.access_log = on },
         summary: "Log every request",
-        explanation: "One line a request to standard error; costs a good part of the speed.",
-        example: "millrace --access-log",
+        explanation: "One line a request to standard output, in the combined format of Apache and \
+                      nginx; costs a good part of the speed. Lines are gathered and leave when a \
+                      worker has answered all that was waiting.",
+        example: "millrace --access-log >>access.log",
+    },
+    Row {
+        long: "sandbox",
+        short: None,
+        kind: Kind::Switch { default: true, set: |options, on| options.sandbox = on },
+        summary: "Give up every right a worker does not need",
+        explanation: "After the start the process gives up its capabilities and the way to new \
+                      ones, and each worker has the kernel refuse all system calls but those it \
+                      needs; one that only an intruder makes, such as starting a program, ends the \
+                      process. '--sandbox=no' turns it off, for debuggers and strange kernels.",
+        example: "millrace --sandbox=no",
+    },
+    Row {
+        long: "check",
+        short: None,
+        kind: Kind::Check,
+        summary: "Check the configuration, and exit",
+        explanation: "Reads options and environment, resolves the address and compares the \
+                      connections with the limit of open files, without listening. The exit status \
+                      is 0 if a start would get as far, otherwise as of the start.",
+        example: "millrace --listen localhost:8080 --check",
+    },
+    Row {
+        long: "health",
+        short: None,
+        kind: Kind::Instead {
+            name: "URL",
+            invocation: |text| value::http_url(text).map(Invocation::Health),
+        },
+        summary: "Ask a running server whether it is well, and exit",
+        explanation: "The exit status is 0 if it answers 200 within five seconds, otherwise 1. \
+                      Without a path it asks for /health. For containers, which have no other \
+                      program to ask with.",
+        example: "millrace --health http://127.0.0.1:8080",
+    },
+    Row {
+        long: "generate",
+        short: None,
+        kind: Kind::Instead {
+            name: "man|bash|zsh|fish",
+            invocation: |text| generate::generate(text).map(Invocation::Print),
+        },
+        summary: "Print the man page or a shell's completions",
+        explanation: "Made of the same table as this help.",
+        example: "millrace --generate bash >/etc/bash_completion.d/millrace",
     },
     Row {
         long: "help",
@@ -311,6 +395,7 @@ mod tests {
                 assert!(row.short.is_none() || row.short != other.short, "--{}", row.long);
             }
             assert!(row.summary.len() <= 60 && !row.summary.ends_with('.'), "--{}", row.long);
+            assert!(row.choices().all(|choice| !choice.is_empty()), "--{}", row.long);
             let prints = matches!(row.kind, Kind::Print(_));
             assert!(prints || row.explanation.ends_with('.'), "--{}", row.long);
             assert!(row.example.contains(&format!("--{}", row.long)), "--{}", row.long);
@@ -318,11 +403,39 @@ mod tests {
     }
 
     #[test]
+    fn choices_are_all_there_are_and_valid() {
+        for row in ROWS {
+            for choice in row.choices() {
+                let argument = format!("--{}={choice}", row.long);
+                assert!(crate::options::parse([argument.into()], |_| None).is_ok(), "{choice}");
+            }
+        }
+        let choices = |long| ROWS.iter().find(|row| row.long == long).unwrap().choices();
+        assert!(choices("log-level").eq(Level::NAMES.iter().map(|(name, _)| *name)));
+        assert!(choices("log-format").eq(Format::NAMES.iter().map(|(name, _)| *name)));
+        assert!(choices("generate").eq(generate::WHAT.iter().map(|(name, _)| *name)));
+        assert_eq!(choices("listen").count(), 0);
+    }
+
+    #[test]
+    fn a_switch_is_what_it_says_when_nobody_says() {
+        for row in ROWS {
+            if let Kind::Switch { default, set } = row.kind {
+                let mut options = Options::default();
+                set(&mut options, default);
+                assert_eq!(options, Options::default(), "--{}", row.long);
+                set(&mut options, !default);
+                assert_ne!(options, Options::default(), "--{}", row.long);
+            }
+        }
+    }
+
+    #[test]
     fn examples_are_valid() {
         for row in ROWS {
             let (_, arguments) = row.example.split_once("millrace").unwrap();
-            let parsed =
-                crate::options::parse(arguments.split_whitespace().map(Into::into), |_| None);
+            let arguments = arguments.split('>').next().unwrap().split_whitespace();
+            let parsed = crate::options::parse(arguments.map(Into::into), |_| None);
             assert!(parsed.is_ok(), "{}: {parsed:?}", row.example);
         }
     }

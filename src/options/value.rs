@@ -63,3 +63,55 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
         .map(Listen::Address)
         .ok_or_else(|| "HOST:PORT, such as 127.0.0.1:8080, [::1]:8080 or localhost:8080".to_owned())
 }
+
+/// Where to ask for health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUrl {
+    /// The server.
+    pub server: HostPort,
+    /// The request target.
+    pub path: String,
+}
+
+/// `http://HOST[:PORT][/PATH]`, without a user, a query or a fragment.
+pub(super) fn http_url(text: &str) -> Result<HttpUrl, String> {
+    let parse = || {
+        let rest = text.strip_prefix("http://")?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let path = if path.len() > 1 { path } else { HEALTH_PATH };
+        // RFC 3986, 3.3: what a path consists of, percent signs included.
+        let in_path =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&byte);
+        let server = HostPort::parse(authority)
+            .or_else(|| HostPort::parse(&format!("{authority}:{HTTP_PORT}")))?;
+        path.bytes().all(in_path).then(|| HttpUrl { server, path: path.to_owned() })
+    };
+    parse().ok_or_else(|| "http://HOST:PORT, such as http://127.0.0.1:8080".to_owned())
+}
+
+const HEALTH_PATH: &str = "/health";
+/// The default of RFC 9110, 4.2.1.
+const HTTP_PORT: u16 = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, server, path) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", "/health"),
+            ("http://localhost/", "localhost:80", "/health"),
+            ("http://[::1]:9/a/b%20c", "[::1]:9", "/a/b%20c"),
+            ("http://[::1]", "[::1]:80", "/health"),
+        ] {
+            let url = http_url(text).unwrap();
+            assert_eq!((url.server.to_string().as_str(), url.path.as_str()), (server, path));
+        }
+        for text in
+            ["", "localhost", "https://h", "http://", "http://h:x/", "http://h/?q", "http://h/ "]
+        {
+            assert!(http_url(text).is_err(), "{text}");
+        }
+    }
+}

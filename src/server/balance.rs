@@ -51,6 +51,11 @@ impl Balance {
         Placement::Worker(worker)
     }
 
+    /// Counts a connection that came with the worker, beyond the limit if need be.
+    pub fn came_with(&self, worker: usize) {
+        lock(&self.counts)[worker] += 1;
+    }
+
     /// Moves one connection's count, when a hand-over was declined.
     pub fn moved(&self, from: usize, to: usize) {
         let mut counts = lock(&self.counts);

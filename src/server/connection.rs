@@ -136,6 +136,37 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// A connection that comes from another server; whatever it holds is due a turn.
+    pub fn arrive(
+        stream: S,
+        peer: SocketAddr,
+        content_bytes_max: usize,
+        held: &[u8],
+        unsent: &[u8],
+    ) -> Self {
+        let mut connection = Connection::new(stream, peer, content_bytes_max);
+        connection.held.append(held);
+        connection.held_is_due = !held.is_empty();
+        connection.unsent.append(unsent);
+        let untaken_bytes = connection.stream.untaken_bytes().unwrap_or(0);
+        connection.owed_bytes = untaken_bytes + unsent.len();
+        connection.readable = true;
+        connection
+    }
+
+    /// Whether requests may still come, so that it can go on elsewhere.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// What an open connection consists of between two turns; its buffers go back.
+    pub fn depart(mut self, buffers: &mut Buffers, meters: &Meters) -> (S, Vec<u8>, Vec<u8>) {
+        let held = self.exchange.replay(self.held.filled());
+        let unsent = self.unsent.filled().to_vec();
+        self.release(buffers, meters);
+        (self.stream, held, unsent)
+    }
+
     /// The socket, to register it.
     pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -36,6 +37,21 @@ pub fn open(address: SocketAddr, count: usize, backlog: u32) -> io::Result<Vec<T
     Ok(listeners)
 }
 
+/// A socket that somebody else has made to listen, set up as ours are.
+///
+/// # Errors
+/// `InvalidInput` if it does not listen for TCP connections; those of setsockopt(2).
+pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = Socket::from(socket);
+    let listens = socket.is_listener()? && socket.r#type()? == Type::STREAM;
+    if !listens || socket.local_addr()?.as_socket().is_none() {
+        let message = "it is not a TCP socket that listens";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    set_up(&socket)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -44,13 +60,18 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     }
     // A restart must not wait for the connections of the last run to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
+    set_up(&socket)?;
+    Ok(socket)
+}
+
+/// What has to be so for every listening socket, whoever has opened it.
+fn set_up(socket: &Socket) -> io::Result<()> {
     // Inherited by accepted sockets: every answer leaves at once, and no call is spent on it.
     socket.set_tcp_nodelay(true)?;
     // Inherited too: a peer that does not read fills a bounded part of the kernel's memory, not the
     // megabytes to which send queues grow.
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+    socket.set_nonblocking(true)
 }
 
 fn listen(socket: &Socket, backlog: u32) -> io::Result<()> {

@@ -101,6 +101,8 @@ impl Closed {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Meters {
+    /// Rounds of the poll loop; a worker that does not go round when it is woken hangs.
+    pub rounds: Cell,
     /// Connections accepted, those refused for overload included.
     pub accepted: Cell,
     /// `accept` calls that failed.

@@ -11,6 +11,7 @@ mod connection;
 pub mod fuzz;
 mod listener;
 pub mod meters;
+mod moving;
 mod slab;
 mod stream;
 mod timers;
@@ -18,7 +19,9 @@ mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 
 use mio::net::TcpListener;
@@ -26,11 +29,12 @@ use mio::{Poll, Waker};
 
 use crate::http::{HttpError, Request};
 use crate::log;
-use crate::sys::affinity;
+use crate::sys::{affinity, sandbox};
 use balance::{Balance, Inbox};
 use meters::Meters;
+pub use moving::{Departed, Moved};
 pub use timers::Durations;
-use worker::{Order, Orders, Worker};
+use worker::{Order, Orders, Sockets, Worker};
 
 /// Answers the requests of one worker's connections.
 ///
@@ -62,6 +66,8 @@ pub struct Config {
     pub workers: usize,
     /// Whether worker i runs on processor i only.
     pub pin: bool,
+    /// Whether workers may do no more than they need, see [`sandbox`].
+    pub sandbox: bool,
     /// Length of each worker's listen queue.
     pub backlog: u32,
     /// Connections over all workers; further clients are told `503`.
@@ -84,6 +90,7 @@ pub struct Shared {
 pub struct Bound {
     address: SocketAddr,
     listeners: Vec<TcpListener>,
+    arrivals: Vec<Moved>,
 }
 
 impl Bound {
@@ -95,7 +102,31 @@ impl Bound {
     pub fn new(address: SocketAddr, config: &Config) -> io::Result<Bound> {
         let listeners = listener::open(address, config.workers, config.backlog)?;
         let address = listeners[0].local_addr()?;
-        Ok(Bound { address, listeners })
+        Ok(Bound { address, listeners, arrivals: Vec::new() })
+    }
+
+    /// Takes sockets that listen already, all of them on one address, and the connections that come
+    /// with them. Where there are fewer than workers, some workers share one; more workers than
+    /// asked for are needed where there are more, since each may have clients in its queue.
+    ///
+    /// # Errors
+    /// If there is none, or one is no listening socket of TCP.
+    pub fn adopt(departed: Departed, workers: usize) -> io::Result<Bound> {
+        let Departed { listeners: sockets, connections: arrivals } = departed;
+        let shared = sockets.iter().cycle().take(workers.max(sockets.len())).skip(sockets.len());
+        let shared = shared.map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?;
+        let listeners = sockets
+            .into_iter()
+            .chain(shared)
+            .map(listener::adopt)
+            .collect::<io::Result<Vec<_>>>()?;
+        let first = listeners.first().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Bound { address: first.local_addr()?, listeners, arrivals })
+    }
+
+    /// Workers needed, one for each listening socket.
+    pub fn workers(&self) -> usize {
+        self.listeners.len()
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -103,8 +134,8 @@ impl Bound {
         self.address
     }
 
-    /// Starts the workers. `handler` makes one for each worker; `done` is called when the last of
-    /// them has ended.
+    /// Starts a thread for each worker, which waits for [`Server::begin`]: whatever can fail has not
+    /// failed then. `handler` makes a handler for each; `done` is called when the last has ended.
     ///
     /// # Errors
     /// Those of epoll_create(2), eventfd(2) and of starting threads.
@@ -115,7 +146,7 @@ impl Bound {
         mut handler: impl FnMut(usize) -> H,
         done: impl FnOnce() + Send + 'static,
     ) -> io::Result<Server> {
-        assert_eq!(meters.len(), config.workers);
+        assert_eq!([meters.len(), self.listeners.len()], [config.workers; 2]);
         let polls = (0..config.workers).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let inboxes = polls
             .iter()
@@ -123,23 +154,38 @@ impl Bound {
             .collect::<io::Result<_>>()?;
         let balance = Balance::new(config.workers, config.connections_max);
         let shared = Arc::new(Shared { orders: Orders::new(), balance, inboxes, meters });
+        let (sender, departures) = mpsc::channel();
+        let mut arrivals = deal(self.arrivals, config.workers).into_iter();
         let workers = polls
             .into_iter()
             .zip(self.listeners)
             .enumerate()
             .map(|(index, (poll, listener))| {
-                Worker::new(index, Arc::clone(&shared), config, poll, listener, handler(index))
+                let arrivals = arrivals.next().unwrap_or_default();
+                let sockets = Sockets { listener, arrivals, departures: sender.clone() };
+                Worker::new(index, Arc::clone(&shared), config, poll, sockets, handler(index))
             })
             .collect::<io::Result<Vec<_>>>()?;
+        let start = Arc::new(Barrier::new(config.workers + 1));
         let mut threads = Vec::new();
         for (index, worker) in workers.into_iter().enumerate() {
+            let start = Arc::clone(&start);
             threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(
                 move || {
+                    start.wait();
                     if config.pin
                         && let Err(error) = affinity::pin(index)
                     {
                         log::warn(
                             "a worker could not be pinned to its processor",
+                            &[("worker", &index), ("error", &error)],
+                        );
+                    }
+                    if config.sandbox
+                        && let Err(error) = sandbox::confine_thread()
+                    {
+                        log::warn(
+                            "a worker keeps system calls that it does not need",
                             &[("worker", &index), ("error", &error)],
                         );
                     }
@@ -156,17 +202,48 @@ impl Bound {
             }
             done();
         })?;
-        Ok(Server { shared, waiter })
+        Ok(Server { shared, waiter: Some(waiter), start, departures })
     }
+}
+
+/// Deals connections out to so many workers, in turn.
+fn deal(connections: Vec<Moved>, workers: usize) -> Vec<Vec<Moved>> {
+    let mut hands: Vec<Vec<Moved>> = (0..workers).map(|_| Vec::new()).collect();
+    for (i, moved) in connections.into_iter().enumerate() {
+        hands[i % workers].push(moved);
+    }
+    hands
 }
 
 /// A running server.
 pub struct Server {
     shared: Arc<Shared>,
-    waiter: JoinHandle<()>,
+    /// Until it was joined.
+    waiter: Option<JoinHandle<()>>,
+    start: Arc<Barrier>,
+    departures: Receiver<Departed>,
 }
 
 impl Server {
+    /// Lets the workers serve; to be called once.
+    pub fn begin(&self) {
+        self.start.wait();
+    }
+
+    /// Takes listening sockets and connections from the workers, to go on elsewhere. When this
+    /// returns, no worker answers any further request; they end when their last clients have read
+    /// what they were answered before.
+    pub fn depart(&self) -> Departed {
+        self.order(Order::Depart);
+        let mut all = Departed::default();
+        // Fewer, where a worker had to end before.
+        for departed in self.departures.iter().take(self.shared.inboxes.len()) {
+            all.listeners.extend(departed.listeners);
+            all.connections.extend(departed.connections);
+        }
+        all
+    }
+
     /// Stops accepting, lets what is under way be answered, and then ends the workers.
     pub fn drain(&self) {
         self.order(Order::Drain);
@@ -177,18 +254,23 @@ impl Server {
         self.order(Order::Cut);
     }
 
-    /// Waits until all workers have ended, which they do after [`drain`](Self::drain) or
-    /// [`cut`](Self::cut).
-    pub fn join(self) {
+    /// Waits until all workers have ended, which they do after [`depart`](Self::depart),
+    /// [`drain`](Self::drain) or [`cut`](Self::cut).
+    pub fn join(&mut self) {
         // The thread only joins others, which cannot panic.
-        let _ = self.waiter.join();
+        let _ = self.waiter.take().map(JoinHandle::join);
+    }
+
+    /// Makes every worker go round its loop once, which its [`Meters::rounds`] then shows.
+    pub fn rouse(&self) {
+        for inbox in &self.shared.inboxes {
+            inbox.wake();
+        }
     }
 
     fn order(&self, order: Order) {
         self.shared.orders.give(order);
-        for inbox in &self.shared.inboxes {
-            inbox.wake();
-        }
+        self.rouse();
     }
 }
 

@@ -59,13 +59,13 @@ fn exchange(stream: &mut TcpStream, request: &str) -> String {
     String::from_utf8_lossy(&room[..received]).into_owned()
 }
 
-#[test]
-fn a_panic_ends_one_connection_and_nothing_else() {
-    let config = Config {
-        workers: 1,
+fn config(workers: usize) -> Config {
+    Config {
+        workers,
         pin: false,
+        sandbox: false,
         backlog: 16,
-        connections_max: 100,
+        connections_max: 200,
         content_bytes_max: 100,
         timeouts: Durations {
             header: PATIENCE,
@@ -74,15 +74,21 @@ fn a_panic_ends_one_connection_and_nothing_else() {
             write: PATIENCE,
             linger: PATIENCE,
         },
-    };
+    }
+}
+
+#[test]
+fn a_panic_ends_one_connection_and_nothing_else() {
+    let config = config(1);
     let bound = Bound::new(([127, 0, 0, 1], 0).into(), &config).unwrap();
     let address = bound.address();
     let meters: Arc<[Meters]> = [Meters::default()].into();
     let (done, ended) = mpsc::channel();
     let fragile =
         |_| Fragile { responses: Responses::new(0), answered: 0, owed: 0, panics_later: false };
-    let server =
+    let mut server =
         bound.start(config, Arc::clone(&meters), fragile, move || done.send(()).unwrap()).unwrap();
+    server.begin();
     let connect = || {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -114,21 +120,7 @@ fn a_panic_ends_one_connection_and_nothing_else() {
 
 #[test]
 fn an_address_is_taken_once_however_many_workers_share_it() {
-    let timeouts = Durations {
-        header: PATIENCE,
-        body: PATIENCE,
-        idle: PATIENCE,
-        write: PATIENCE,
-        linger: PATIENCE,
-    };
-    let config = Config {
-        workers: 3,
-        pin: false,
-        backlog: 16,
-        connections_max: 9,
-        content_bytes_max: 9,
-        timeouts,
-    };
+    let config = config(3);
     let first = Bound::new(([127, 0, 0, 1], 0).into(), &config).unwrap();
     assert_eq!(first.listeners.len(), 3);
     for workers in [1, 2] {
@@ -138,4 +130,48 @@ fn an_address_is_taken_once_however_many_workers_share_it() {
     let address = first.address();
     drop(first);
     assert!(Bound::new(address, &config).is_ok());
+}
+
+/// A server of one worker on its own address, and what tells its end.
+fn moving_server(bound: Bound) -> (Server, Arc<[Meters]>) {
+    let meters: Arc<[Meters]> = (0..bound.workers()).map(|_| Meters::default()).collect();
+    let config = Config { workers: bound.workers(), ..config(1) };
+    let fragile =
+        |_| Fragile { responses: Responses::new(0), answered: 0, owed: 0, panics_later: false };
+    let server = bound.start(config, Arc::clone(&meters), fragile, || ()).unwrap();
+    server.begin();
+    (server, meters)
+}
+
+#[test]
+fn connections_and_queues_move_from_server_to_server_at_any_point_of_a_request() {
+    let request = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   3;x=y\r\nabc\r\n0\r\nt: u\r\n\r\n";
+    let bound = Bound::new(([127, 0, 0, 1], 0).into(), &config(1)).unwrap();
+    let address = bound.address();
+    let (mut server, mut meters) = moving_server(bound);
+    let mut clients: Vec<_> = (0..request.len())
+        .map(|cut| {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client.write_all(&request.as_bytes()[..cut]).unwrap();
+            client
+        })
+        .collect();
+    for round in 0..3 {
+        let departed = server.depart();
+        assert_eq!(meters[0].connections.read(), 0);
+        server.join();
+        // Nobody accepts now; what connects waits in the queue.
+        clients.push(TcpStream::connect(address).unwrap());
+        (server, meters) = moving_server(Bound::adopt(departed, round).unwrap());
+    }
+    for (cut, client) in clients.iter_mut().enumerate() {
+        let rest = &request[if cut < request.len() { cut } else { 0 }..];
+        assert!(exchange(client, rest).starts_with("HTTP/1.1 200 OK\r\n"), "cut at {cut}");
+    }
+    let connections: u64 = meters.iter().map(|meters| meters.connections.read()).sum();
+    assert_eq!((meters.len(), connections), (2, clients.len() as u64));
+    server.drain();
+    server.join();
 }

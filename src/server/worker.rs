@@ -16,6 +16,7 @@ use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -27,6 +28,7 @@ use super::buffers::Buffers;
 use super::connection::{Connection, Desk, Next};
 use super::listener::{Accepted, accept};
 use super::meters::{Activity, Closed, Meters};
+use super::moving::{Departed, Moved};
 use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
 use super::{Config, Handler, Shared};
@@ -53,6 +55,8 @@ pub struct Orders(AtomicU8);
 pub enum Order {
     /// Serve.
     Run,
+    /// Give up the listening socket and all connections that go on, then end.
+    Depart,
     /// Accept what waits, answer what is under way, then end.
     Drain,
     /// End now.
@@ -74,10 +78,21 @@ impl Orders {
     pub fn read(&self) -> Order {
         match self.0.load(Ordering::Acquire) {
             0 => Order::Run,
-            1 => Order::Drain,
+            1 => Order::Depart,
+            2 => Order::Drain,
             _ => Order::Cut,
         }
     }
+}
+
+/// What a worker begins with, and where it leaves what it has when it is to depart.
+pub struct Sockets {
+    /// Where it accepts.
+    pub listener: TcpListener,
+    /// Connections from another server.
+    pub arrivals: Vec<Moved>,
+    /// Where to leave what departs.
+    pub departures: Sender<Departed>,
 }
 
 /// A worker, owned by its thread.
@@ -96,6 +111,10 @@ pub struct Worker<H> {
     /// Connections lost since the last that was accepted.
     accept_losses: u32,
     reserve: Reserve,
+    /// Connections that have come from another server, until the worker runs.
+    arrivals: Vec<Moved>,
+    /// Where what departs is left.
+    departures: Sender<Departed>,
     connections: Slab<Connection<TcpStream>>,
     /// Connections in the slab that are being refused, and count for no limit.
     refused: usize,
@@ -110,7 +129,7 @@ pub struct Worker<H> {
 }
 
 impl<H: Handler> Worker<H> {
-    /// A worker that will serve `listener` with `handler`.
+    /// A worker that will serve `sockets` with `handler`.
     ///
     /// # Errors
     /// Those of epoll_ctl(2) and of opening the reserve descriptor.
@@ -119,9 +138,10 @@ impl<H: Handler> Worker<H> {
         shared: Arc<Shared>,
         config: Config,
         poll: Poll,
-        mut listener: TcpListener,
+        sockets: Sockets,
         handler: H,
     ) -> io::Result<Self> {
+        let Sockets { mut listener, arrivals, departures } = sockets;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Worker {
             index,
@@ -133,6 +153,8 @@ impl<H: Handler> Worker<H> {
             accept_retry_at: None,
             accept_losses: 0,
             reserve: Reserve::new()?,
+            arrivals,
+            departures,
             connections: Slab::new(),
             refused: 0,
             timers: Timers::new(&config.timeouts),
@@ -152,6 +174,10 @@ impl<H: Handler> Worker<H> {
     /// Those of epoll_wait(2) that are no interruption: the worker cannot go on.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(POLL_EVENTS_MAX);
+        self.now = Moment::now();
+        for moved in mem::take(&mut self.arrivals) {
+            self.arrive(moved);
+        }
         loop {
             match self.poll.poll(&mut events, self.patience()) {
                 Ok(()) => {}
@@ -160,6 +186,7 @@ impl<H: Handler> Worker<H> {
             }
             self.now = Moment::now();
             self.handler.tick(unix_seconds());
+            self.meters().rounds.add(1);
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept_due = true,
@@ -172,6 +199,7 @@ impl<H: Handler> Worker<H> {
             self.end_expired();
             match self.shared.orders.read() {
                 Order::Run => {}
+                Order::Depart => self.depart(),
                 Order::Drain => self.drain(),
                 Order::Cut => break,
             }
@@ -374,18 +402,47 @@ impl<H: Handler> Worker<H> {
 
     /// Makes a connection this worker's own; it is counted in the balance already.
     fn adopt(&mut self, stream: TcpStream, peer: SocketAddr) {
-        self.meters().connections.add(1);
-        if let Some(key) = self.register(stream, peer) {
-            self.timers.arm(key.index, Class::Idle, true, self.now);
-        } else {
-            self.meters().connections.subtract(1);
+        let connection = Connection::new(stream, peer, self.config.content_bytes_max);
+        self.own(connection);
+    }
+
+    /// Goes on with a connection of another server.
+    fn arrive(&mut self, moved: Moved) {
+        self.shared.balance.came_with(self.index);
+        let Moved { socket, held, unsent } = moved;
+        let stream = TcpStream::from(socket);
+        let Ok(peer) = stream.peer_addr() else {
+            // The client has gone meanwhile.
             self.shared.balance.closed(self.index);
+            return;
+        };
+        let bytes_max = self.config.content_bytes_max;
+        let connection = Connection::arrive(stream, peer, bytes_max, &held, &unsent);
+        if let Some(key) = self.own(connection) {
+            // What it holds makes no edge.
+            self.connections.get_mut(key).expect("it is owned").queued = true;
+            self.due.push(key);
         }
+    }
+
+    /// Watches a connection that is counted in the balance already, as one of its own.
+    fn own(&mut self, connection: Connection<TcpStream>) -> Option<Key> {
+        self.meters().connections.add(1);
+        let key = self.register(connection);
+        match key {
+            Some(key) => self.timers.arm(key.index, Class::Idle, true, self.now),
+            None => {
+                self.meters().connections.subtract(1);
+                self.shared.balance.closed(self.index);
+            }
+        }
+        key
     }
 
     /// Answers `503` and lets the client read it.
     fn refuse(&mut self, stream: TcpStream, peer: SocketAddr) {
-        if let Some(key) = self.register(stream, peer) {
+        let connection = Connection::new(stream, peer, self.config.content_bytes_max);
+        if let Some(key) = self.register(connection) {
             self.refused += 1;
             self.with(key, |connection, desk| connection.turn_away(desk));
         }
@@ -403,9 +460,8 @@ impl<H: Handler> Worker<H> {
 
     /// Puts a connection into the slab and the poll. Both directions are asked for once and for
     /// all: an edge for writing comes only after a send that did not finish.
-    fn register(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Key> {
-        let key =
-            self.connections.insert(Connection::new(stream, peer, self.config.content_bytes_max));
+    fn register(&mut self, connection: Connection<TcpStream>) -> Option<Key> {
+        let key = self.connections.insert(connection);
         let connection = self.connections.get_mut(key).expect("it was put there just now");
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) =
@@ -423,6 +479,43 @@ impl<H: Handler> Worker<H> {
         for (stream, peer) in self.shared.inboxes[self.index].take() {
             self.adopt(stream, peer);
         }
+    }
+
+    /// Gives up the listener, whose queue stays as it is, and every connection that goes on; those
+    /// that have seen their last request stay until their peers have read the answer.
+    ///
+    /// What departs must be taken out of the poll: an open file is watched for as long as anybody
+    /// has it, and the next server will.
+    fn depart(&mut self) {
+        let Some(mut listener) = self.listener.take() else { return };
+        self.accept_retry_at = None;
+        let mut departed = Departed::default();
+        let registry = self.poll.registry();
+        if let Err(error) = registry.deregister(&mut listener) {
+            log::warn("a listening socket is still watched", &[("error", &error)]);
+        }
+        departed.listeners.push(listener.into());
+        for (stream, peer) in self.shared.inboxes[self.index].close() {
+            self.adopt(stream, peer);
+        }
+        for key in self.connections.keys() {
+            if self.connections.get_mut(key).is_some_and(|connection| connection.is_open()) {
+                departed.connections.extend(self.let_go(key));
+            }
+        }
+        // Whoever ordered this waits for it; if not any more, all of it is closed.
+        let _ = self.departures.send(departed);
+    }
+
+    fn let_go(&mut self, key: Key) -> Option<Moved> {
+        self.timers.disarm(key.index);
+        let connection = self.connections.remove(key)?;
+        let meters = &self.shared.meters[self.index];
+        let (mut stream, held, unsent) = connection.depart(&mut self.buffers, meters);
+        meters.connections.subtract(1);
+        self.shared.balance.closed(self.index);
+        self.poll.registry().deregister(&mut stream).ok()?;
+        Some(Moved { socket: stream.into(), held, unsent })
     }
 
     /// Stops accepting, so that what is under way comes to its end.

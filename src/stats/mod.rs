@@ -15,10 +15,11 @@ mod shard;
 mod snapshot;
 pub mod sum;
 mod sync;
+pub mod transfer;
 mod users;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 pub use batch::BATCH_EVENTS_MAX;
@@ -31,7 +32,10 @@ use users::{Keyed, Users};
 
 /// The statistics of all workers.
 pub struct Statistics {
+    /// A seat for each worker, and one for what was carried over from another process.
     sections: Sections<Totals, Users>,
+    /// How often the set of users was replaced; changed at an instant only.
+    resets: AtomicU64,
     shard_taken: Box<[AtomicBool]>,
     hash: Keyed,
     users_max: Option<u64>,
@@ -41,8 +45,9 @@ impl Statistics {
     /// Statistics of `workers` workers, all zero. `keys` are random, so that nobody can choose ids
     /// whose hashes collide. More users than `users_max` are refused.
     pub fn new(workers: usize, keys: [u64; 2], users_max: Option<u64>) -> Arc<Statistics> {
-        let locals = (0..workers).map(|_| Totals::ZERO);
+        let locals = (0..workers + 1).map(|_| Totals::ZERO);
         Arc::new(Statistics {
+            resets: AtomicU64::new(0),
             sections: Sections::new(locals, Users::new(users_max)),
             shard_taken: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             hash: Keyed::new(keys),
@@ -54,10 +59,10 @@ impl Statistics {
     ///
     /// # Panics
     ///
-    /// If there is no such worker, or its shard was taken before.
+    /// If there is no such worker, or its shard was taken and not dropped since.
     pub fn shard(self: &Arc<Self>, worker: usize) -> Shard {
         let taken = self.shard_taken[worker].swap(true, Ordering::Relaxed);
-        assert!(!taken, "the shard of worker {worker} was taken before");
+        assert!(!taken, "the shard of worker {worker} is taken");
         Shard::new(Arc::clone(self), worker, self.hash)
     }
 
@@ -65,15 +70,9 @@ impl Statistics {
     /// are just being committed, and for snapshots that came before.
     pub fn snapshot(&self) -> Snapshot {
         let mut worker_events = Vec::with_capacity(self.sections.seat_count());
-        let mut total = Totals::ZERO;
-        self.sections.instant(|instant| {
-            instant.for_each_local(|local| {
-                worker_events.push(local.events);
-                total.events += local.events;
-                total.users += local.users;
-                total.sum.merge(&local.sum);
-            });
-        });
+        let total = self.total(|local| worker_events.push(local.events));
+        // What was carried over is no worker's.
+        worker_events.pop();
         Snapshot {
             events: total.events,
             users: total.users,
@@ -82,12 +81,35 @@ impl Statistics {
         }
     }
 
+    /// All totals together at an instant; shows each to `visit`.
+    fn total(&self, mut visit: impl FnMut(&Totals)) -> Totals {
+        let mut total = Totals::ZERO;
+        self.sections.instant(|instant| {
+            instant.for_each_local(|local| {
+                visit(local);
+                total.events += local.events;
+                total.users += local.users;
+                total.sum.merge(&local.sum);
+            });
+        });
+        total
+    }
+
+    /// Does `work` in a section of the seat behind those of the workers, which is told how often
+    /// there was a reset.
+    fn with_carried<R>(&self, work: impl FnOnce(&mut Totals, u64, &Users) -> R) -> R {
+        self.sections.enter(self.shard_taken.len(), |totals, users| {
+            work(totals, self.resets.load(Ordering::Relaxed), users)
+        })
+    }
+
     /// Sets everything to zero at an instant between call and return; the memory of the users is
     /// given back soon after.
     pub fn reset(&self) {
         let empty = Users::new(self.users_max);
         let old = self.sections.instant(|instant| {
             instant.for_each_local(|local| *local = Totals::ZERO);
+            self.resets.fetch_add(1, Ordering::Relaxed);
             instant.replace_shared(empty)
         });
         give_back(old);

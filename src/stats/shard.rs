@@ -5,6 +5,7 @@
 //! sum of a batch become visible together.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Statistics;
 use super::batch::{BATCH_EVENTS_MAX, Batch};
@@ -63,6 +64,12 @@ impl Shard {
     /// Forgets what is staged.
     pub fn discard(&mut self) {
         self.batch.clear();
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.statistics.shard_taken[self.worker].store(false, Ordering::Relaxed);
     }
 }
 

@@ -106,6 +106,22 @@ impl Sum {
         (encoded < f64::INFINITY.to_bits()).then_some(if negative { -value } else { value })
     }
 
+    /// The sum in words that any process can make it of again, with [`of_words`](Self::of_words):
+    /// digits of 32 bits, the lowest first, and a last one with the sign.
+    pub fn to_words(&self) -> [i64; WORD_COUNT] {
+        let mut sum = self.clone();
+        sum.propagate();
+        sum.chunks.map(|[digit, _]| digit)
+    }
+
+    /// The sum of [`to_words`](Self::to_words); `None` if these are no such words.
+    pub fn of_words(words: &[i64; WORD_COUNT]) -> Option<Sum> {
+        let (top, digits) = words.split_last()?;
+        let valid = digits.iter().all(|digit| (0..1 << 32).contains(digit))
+            && top.unsigned_abs() <= 1 << 52;
+        valid.then(|| Sum { chunks: words.map(|digit| [digit, 0]), additions: 1 })
+    }
+
     /// Makes sure that `count` more additions cannot overflow a chunk.
     #[inline]
     fn make_room(&mut self, count: u32) {
@@ -192,6 +208,8 @@ const EXPONENT_FIELD_MASK: usize = 0x7ff;
 /// The exponent field's upper 6 bits choose one of 64 chunks, the high part needs one more, and
 /// two hold what carries beyond the largest double.
 const CHUNK_COUNT: usize = 67;
+/// Words of a sum on its way to another process.
+pub const WORD_COUNT: usize = CHUNK_COUNT;
 const TOP_CHUNK: usize = CHUNK_COUNT - 1;
 /// Additions of less than 2^52 that fit an `i64`.
 const ADDITIONS_MAX: u32 = (1 << 11) - 1;

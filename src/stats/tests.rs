@@ -98,7 +98,7 @@ fn a_reset_forgets_users_and_values() {
 }
 
 #[test]
-#[should_panic(expected = "taken before")]
+#[should_panic(expected = "is taken")]
 fn a_shard_has_one_owner() {
     let statistics = Statistics::new(1, [1, 2], None);
     let _first = statistics.shard(0);

@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::mem::zeroed;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Raises the soft limit of open descriptors to the hard one, and returns the limit then in force.
 ///
@@ -33,6 +34,23 @@ pub fn raise_limit() -> io::Result<u64> {
 /// What the kernel reports.
 pub fn limit() -> io::Result<u64> {
     read_limit().map(|limit| limit.rlim_cur)
+}
+
+/// Takes descriptor `number`, which the process was started with (sd_listen_fds(3)); programs that
+/// this process starts do not get it. To be called once for each number, before any other descriptor
+/// is opened.
+///
+/// # Errors
+///
+/// `EBADF` if it is not open.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl(2) takes numbers, and says so when one is no descriptor.
+    let status = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if status == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and by the caller's promise nobody else in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// One descriptor held back, to be given up when all others are in use.

@@ -5,11 +5,14 @@
 //! assumed (`/proc`, coarse clocks, processor masks).
 
 pub mod affinity;
+pub mod children;
 pub mod clock;
 pub mod descriptors;
 pub mod errors;
+pub mod passing;
 pub mod process;
 pub mod random;
+pub mod sandbox;
 pub mod signals;
 pub mod sockets;
 

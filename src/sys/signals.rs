@@ -1,4 +1,4 @@
-//! The signals that ask the server to stop.
+//! The signals by which an operator asks for something.
 //!
 //! They are blocked before the first thread starts, which inherits the mask, and then fetched by
 //! the main thread one at a time: no handler runs between two instructions of a worker, and no
@@ -12,14 +12,25 @@ use std::mem::zeroed;
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-/// A request to stop.
+/// What an operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// `SIGINT`, the interrupt key of a terminal.
     Interrupt,
     /// `SIGTERM`, what service managers and kill(1) send.
     Terminate,
+    /// `SIGHUP`, the end of a terminal, or a habit of those who rotate logs.
+    HangUp,
+    /// `SIGUSR2`, ours to define.
+    User2,
 }
+
+const ALL: [(libc::c_int, Signal); 4] = [
+    (libc::SIGINT, Signal::Interrupt),
+    (libc::SIGTERM, Signal::Terminate),
+    (libc::SIGHUP, Signal::HangUp),
+    (libc::SIGUSR2, Signal::User2),
+];
 
 /// The signals of [`Signal`], blocked, and waiting to be fetched.
 // Only `block` makes one, so whoever waits has blocked.
@@ -61,10 +72,9 @@ impl Signals {
             let remaining = remaining.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: mask and time outlive the call, a null time waits for ever, and a null
             // description of the signal is not written.
-            match unsafe { libc::sigtimedwait(&mask(), null_mut(), remaining) } {
-                libc::SIGINT => return Ok(Some(Signal::Interrupt)),
-                libc::SIGTERM => return Ok(Some(Signal::Terminate)),
-                _ => {}
+            let number = unsafe { libc::sigtimedwait(&mask(), null_mut(), remaining) };
+            if let Some(&(_, signal)) = ALL.iter().find(|&&(other, _)| other == number) {
+                return Ok(Some(signal));
             }
             let error = io::Error::last_os_error();
             match error.kind() {
@@ -83,7 +93,7 @@ fn mask() -> libc::sigset_t {
     let mut mask: libc::sigset_t = unsafe { zeroed() };
     // SAFETY: `mask` is ours.
     unsafe { libc::sigemptyset(&mut mask) };
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for (signal, _) in ALL {
         // SAFETY: `mask` is ours, and the numbers are signals.
         unsafe { libc::sigaddset(&mut mask, signal) };
     }
@@ -102,9 +112,7 @@ mod tests {
         thread::spawn(|| {
             let signals = Signals::block().unwrap();
             let soon = Some(Duration::from_millis(20));
-            for (number, signal) in
-                [(libc::SIGTERM, Signal::Terminate), (libc::SIGINT, Signal::Interrupt)]
-            {
+            for (number, signal) in ALL {
                 // SAFETY: the signal is sent to this thread, which has blocked it.
                 unsafe { libc::raise(number) };
                 assert_eq!(signals.wait(None).unwrap(), Some(signal));

@@ -3,8 +3,10 @@
 #![allow(dead_code, unsafe_code)] // each test file uses its part; signals are sent by kill(2)
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running millrace; killed when dropped.
 pub struct Server {
-    child: Child,
+    process_id: i32,
     pub address: SocketAddr,
     /// What it prints after it is ready, line by line.
     lines: Receiver<String>,
@@ -36,6 +38,7 @@ impl Server {
 
     /// Runs a prepared command and waits until it is ready.
     pub fn run(command: &mut Command) -> Server {
+        #[allow(clippy::zombie_processes)] // `ended` waits for it, by its number
         let mut child = command.spawn().expect("the binary starts");
         let lines = lines_of(child.stderr.take().expect("standard error is piped"));
         let ready = lines.recv_timeout(PATIENCE).expect("it says that it is ready");
@@ -44,7 +47,7 @@ impl Server {
             .and_then(|rest| rest.split(' ').next())
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("not ready: {ready}"));
-        Server { child, address, lines }
+        Server { process_id: child.id() as i32, address, lines }
     }
 
     /// A new connection on which nothing waits for ever.
@@ -92,37 +95,81 @@ impl Server {
     }
 
     pub fn process_id(&self) -> u32 {
-        self.child.id()
+        self.process_id as u32
+    }
+
+    /// The next line it prints that has these words in it.
+    pub fn line_with(&self, words: &str) -> String {
+        let mut others = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(words) => return line,
+                Ok(line) => others.push(line),
+                Err(_) => panic!("no line has '{words}': {others:?}"),
+            }
+        }
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
-        // SAFETY: kill(2) takes two numbers; the child has not been waited for, so its id is its own.
-        let status = unsafe { libc::kill(self.child.id() as i32, signal) };
+        // SAFETY: kill(2) takes two numbers; the process has not been waited for, so its id is its own.
+        let status = unsafe { libc::kill(self.process_id, signal) };
         assert_eq!(status, 0);
     }
 
     /// Lowers the running server's limit of descriptors.
     pub fn limit_descriptors(&self, count: u64) {
         let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
-        let id = self.child.id() as i32;
+        let id = self.process_id;
         // SAFETY: prlimit(2) reads one structure, which is there, and writes nothing.
         let status =
             unsafe { libc::prlimit(id, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
         assert_eq!(status, 0);
     }
 
-    /// Waits for the end; the exit status and the lines printed since it was ready.
-    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+    /// Restarts it by SIGUSR2: waits until its successor serves and it has ended itself. What both
+    /// have printed meanwhile is returned.
+    pub fn restart(&mut self) -> Vec<String> {
+        // So that the successor, which this process has not started, becomes its child.
+        // SAFETY: prctl(2) takes numbers here.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+        self.signal(libc::SIGUSR2);
+        let (mut lines, mut successor, mut serves) = (Vec::new(), None, false);
+        while successor.is_none() || !serves {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{lines:?}"));
+            let to = line.split_once(" handed over to=").map(|(_, rest)| rest);
+            successor = successor.or(to.and_then(|rest| rest.split(' ').next()?.parse().ok()));
+            serves |= line.starts_with(&format!("listening on http://{} ", self.address));
+            lines.push(line);
+        }
+        assert_eq!(self.ended().code(), Some(0), "{lines:?}");
+        self.process_id = successor.expect("found above");
+        lines
+    }
+
+    /// Waits for the end of the process.
+    fn ended(&self) -> ExitStatus {
         let start = Instant::now();
-        let status = loop {
-            match self.child.try_wait().expect("the child is ours") {
-                Some(status) => break status,
-                None => assert!(start.elapsed() < PATIENCE, "the server does not end"),
+        loop {
+            let mut status = 0;
+            // SAFETY: waitpid(2) writes one number, to where one lives.
+            match unsafe { libc::waitpid(self.process_id, &mut status, libc::WNOHANG) } {
+                0 => assert!(start.elapsed() < PATIENCE, "the server does not end"),
+                id => {
+                    assert_eq!(id, self.process_id, "{}", io::Error::last_os_error());
+                    return ExitStatus::from_raw(status);
+                }
             }
-            thread::sleep(Duration::from_millis(2));
-        };
-        (status, self.lines.iter().collect())
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for the end; the exit status and the lines printed since it was ready.
+    pub fn wait(self) -> (ExitStatus, Vec<String>) {
+        let status = self.ended();
+        // The drop must not kill whoever has the number next.
+        let server = ManuallyDrop::new(self);
+        (status, server.lines.iter().collect())
     }
 
     /// SIGTERM, and its final statistics.
@@ -137,8 +184,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.signal(libc::SIGKILL);
+        self.ended();
     }
 }
 

@@ -55,6 +55,8 @@ fn check(values: &[f64]) {
     let mut at_once = Sum::ZERO;
     at_once.add_all(values);
     assert_eq!(at_once.round().map(f64::to_bits), sum.round().map(f64::to_bits));
+    let carried = Sum::of_words(&sum.to_words()).expect("words of a sum");
+    assert_eq!(carried.round().map(f64::to_bits), sum.round().map(f64::to_bits));
 }
 
 fn sum_of(values: &[f64]) -> Option<f64> {

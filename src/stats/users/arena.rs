@@ -23,6 +23,15 @@ pub struct ArenaWriter {
     page_count: usize,
     /// Bytes used of the last page.
     used: usize,
+    /// Bytes used of each page before it.
+    full_used: Vec<u16>,
+}
+
+/// How far a copy of an arena's ids has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    page: usize,
+    offset: usize,
 }
 
 /// Where an id stands in its arena; never 0.
@@ -31,7 +40,10 @@ pub type Reference = u32;
 impl Arena {
     pub fn new() -> (Arena, ArenaWriter) {
         let (table, arrays) = PageTable::new();
-        (Arena { table }, ArenaWriter { arrays, page_count: 0, used: PAGE_BYTES })
+        (
+            Arena { table },
+            ArenaWriter { arrays, page_count: 0, used: PAGE_BYTES, full_used: Vec::new() },
+        )
     }
 
     /// Whether the id at `reference` is `id`.
@@ -118,10 +130,47 @@ impl Arena {
         }
         // SAFETY: as above.
         unsafe { self.table.load() }.set(writer.page_count, page);
+        if writer.page_count > 0 {
+            writer.full_used.push(writer.used as u16);
+        }
         // The very first byte stays unused, so that no reference is 0.
         writer.used = usize::from(writer.page_count == 0);
         writer.page_count += 1;
         Some(())
+    }
+
+    /// Appends to `out` what `position`'s page holds behind it, each id as it is stored, and moves
+    /// the position there; false if there was nothing.
+    ///
+    /// # Safety
+    ///
+    /// The writer is the arena's own, the position comes from this arena, and the pages live.
+    pub unsafe fn copy_page(
+        &self,
+        writer: &ArenaWriter,
+        position: &mut Position,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let used_of =
+            |page: usize| writer.full_used.get(page).map_or(writer.used, |&used| usize::from(used));
+        if position.page < writer.full_used.len() && position.offset == used_of(position.page) {
+            *position = Position { page: position.page + 1, offset: 0 };
+        }
+        let Position { page: number, offset } = *position;
+        // The very first byte is no id's.
+        let start = offset.max(usize::from(number == 0));
+        if writer.page_count == 0 || start == used_of(number) {
+            return false;
+        }
+        let length = used_of(number) - start;
+        // SAFETY: the arrays are in the writer.
+        let page: *mut Page = unsafe { self.table.load() }.page(number);
+        // SAFETY: `start` is inside the page.
+        let first = unsafe { page.cast::<u8>().add(start) };
+        // SAFETY: `append` wrote so many, and they never change.
+        out.extend_from_slice(unsafe { std::slice::from_raw_parts(first, length) });
+        position.offset = used_of(number);
+        true
     }
 }
 
@@ -144,6 +193,17 @@ const PAGE_COUNT_MAX: usize = 1 << ORDER_MAX;
 const _: () = assert!((PAGE_COUNT_MAX * PAGE_BYTES - 1) as u64 == Reference::MAX as u64);
 // The length less one is a byte, and an id fits a page with it.
 const _: () = assert!(USER_ID_BYTES_MAX == 256 && USER_ID_BYTES_MAX + 2 <= PAGE_BYTES);
+const _: () = assert!(PAGE_BYTES <= u16::MAX as usize);
+
+/// The ids in bytes that [`Arena::copy_page`] has written, or `None` where they end in half an id.
+pub fn stored_ids(mut bytes: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    std::iter::from_fn(move || {
+        let (&length, rest) = bytes.split_first()?;
+        let id = rest.split_at_checked(usize::from(length) + 1);
+        bytes = id.map_or(&[], |(_, rest)| rest);
+        Some(id.map(|(id, _)| id))
+    })
+}
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -175,6 +235,32 @@ mod tests {
                 assert!(!holds(&other));
             }
         }
+    }
+
+    #[test]
+    fn a_copy_made_while_ids_are_added_has_each_of_them_once() {
+        let pages = Pages::new();
+        let (arena, mut writer) = Arena::new();
+        let (mut position, mut copy) = (Position::default(), Vec::new());
+        let mut expected = Vec::new();
+        let rounds = if cfg!(miri) { 2 } else { 40 };
+        for round in 0..rounds {
+            for length in (1..=256).step_by(1 + round % 7) {
+                let id = vec![(round * length % 3) as u8; length];
+                // SAFETY: the arena's own writer, and pages that live to the end of the test.
+                assert!(unsafe { arena.append(&mut writer, &id, &pages) }.is_some());
+                expected.push(id);
+                if length % 50 == round % 50 {
+                    // SAFETY: as above, and the position is this arena's.
+                    unsafe { arena.copy_page(&writer, &mut position, &mut copy) };
+                }
+            }
+        }
+        // SAFETY: as above.
+        while unsafe { arena.copy_page(&writer, &mut position, &mut copy) } {}
+        let copied: Vec<_> = stored_ids(&copy).map(|id| id.expect("whole").to_vec()).collect();
+        assert_eq!(copied, expected);
+        assert_eq!(stored_ids(&[0, b'a', 2, b'b']).collect::<Vec<_>>(), [Some(&b"a"[..]), None]);
     }
 
     #[test]

@@ -19,8 +19,10 @@ mod quota;
 mod segment;
 mod stripe;
 
+pub(super) use arena::stored_ids;
 pub(super) use hash::Keyed;
 
+use arena::Position;
 use pages::{PAGE_BYTES, Pages};
 use quota::Quota;
 use stripe::Stripe;
@@ -31,6 +33,21 @@ pub(super) struct Users {
     stripes: Box<[Stripe]>,
     pages: Pages,
     quota: Quota,
+}
+
+/// How far a copy of a set's ids has come.
+#[derive(Clone, Debug)]
+pub(super) struct Copied {
+    positions: [Position; STRIPE_COUNT],
+    /// The stripe to look at next.
+    stripe: usize,
+}
+
+impl Copied {
+    /// Nothing was copied yet.
+    pub fn nothing() -> Self {
+        Copied { positions: [Position::default(); STRIPE_COUNT], stripe: 0 }
+    }
 }
 
 /// What became of an id.
@@ -67,6 +84,30 @@ impl Users {
             return Outcome::Known;
         }
         stripe.insert(fragment, id, &self.quota, &self.pages)
+    }
+
+    /// Makes `id` an element even beyond the limit of users, which binds those who come later.
+    pub fn insert_carried(&self, hash: u64, id: &[u8]) -> Outcome {
+        let (stripe, fragment) = self.place(hash);
+        let outcome = stripe.insert(fragment, id, &Quota::new(None), &self.pages);
+        if outcome == Outcome::New {
+            self.quota.take_any();
+        }
+        outcome
+    }
+
+    /// Appends some ids that `copied` has not seen yet, no more than a page of them; false if there
+    /// are none. Ids may be inserted meanwhile, and are seen by a later call.
+    pub fn copy_ids(&self, copied: &mut Copied, out: &mut Vec<u8>) -> bool {
+        // Every stripe is asked once, beginning where the last call found something.
+        (0..STRIPE_COUNT).any(|_| {
+            let index = copied.stripe;
+            let found = self.stripes[index].copy_ids(&mut copied.positions[index], out);
+            if !found {
+                copied.stripe = (index + 1) % STRIPE_COUNT;
+            }
+            found
+        })
     }
 
     /// Begins to fetch what `insert` will look at first for each of `hashes`, if the set is larger

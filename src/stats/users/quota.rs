@@ -22,6 +22,12 @@ impl Quota {
         })
     }
 
+    /// Takes a place if one is left, for somebody who is let in in any case.
+    pub fn take_any(&self) {
+        // Without one, those who ask later are refused, as they should be.
+        let _ = self.take();
+    }
+
     /// Gives back a place that was taken in vain.
     pub fn give_back(&self) {
         if let Some(left) = &self.left {

@@ -13,7 +13,7 @@
 use std::ptr::NonNull;
 
 use super::Outcome;
-use super::arena::{Arena, ArenaWriter};
+use super::arena::{Arena, ArenaWriter, Position};
 use super::page_table::{Arrays, ORDER_MAX, PageArray, PageTable};
 use super::pages::{Page, Pages};
 use super::prefetch::prefetch;
@@ -99,6 +99,13 @@ impl Stripe {
         };
         segment.insert(fragment, reference);
         Outcome::New
+    }
+
+    /// Appends some ids behind `position`, as the arena stores them; false if there are none.
+    pub fn copy_ids(&self, position: &mut Position, out: &mut Vec<u8>) -> bool {
+        let writer = lock(&self.writer.0);
+        // SAFETY: `new` made the two together, and `Users` keeps a position for each stripe.
+        unsafe { self.readers.0.arena.copy_page(&writer.arena, position, out) }
     }
 
     #[inline]

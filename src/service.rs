@@ -1,0 +1,114 @@
+//! What a service manager (systemd) passes to a service, and wants to hear from it.
+//!
+//! Three small protocols, all in the environment: a listening socket (sd_listen_fds(3)), words about
+//! the service's state to a datagram socket (sd_notify(3)), and a sign of life as often as the
+//! manager asks (sd_watchdog_enabled(3)). Where a variable is missing there is nobody to talk to, and
+//! nothing happens.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+use std::{env, process};
+
+use crate::log;
+use crate::sys::descriptors;
+
+/// The first descriptor that is passed (`SD_LISTEN_FDS_START`).
+const FIRST_PASSED: i32 = 3;
+
+/// Variables that are meant for one process only, not for those it starts.
+pub const VARIABLES_OF_ONE_PROCESS: [&str; 4] =
+    ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+
+/// The listening socket that the manager has passed to this process, if it has. To be called before
+/// anything else is opened.
+///
+/// # Errors
+/// A line for people, if there are several, or what is said is not so.
+pub fn passed_socket() -> Result<Option<OwnedFd>, String> {
+    let Some(count) = variable("LISTEN_FDS").filter(|_| is_for_us("LISTEN_PID", false)) else {
+        return Ok(None);
+    };
+    match count.as_str() {
+        "0" => Ok(None),
+        "1" => descriptors::inherited(FIRST_PASSED).map(Some).map_err(|error| {
+            format!("LISTEN_FDS says that a socket is passed as descriptor {FIRST_PASSED}: {error}")
+        }),
+        _ => Err(format!(
+            "LISTEN_FDS is {count}, but millrace listens on one socket: name one ListenStream= in its socket unit"
+        )),
+    }
+}
+
+/// The manager's ear.
+pub struct Manager {
+    to: Option<(UnixDatagram, SocketAddr)>,
+}
+
+impl Manager {
+    /// The manager that the environment names, or nobody.
+    pub fn of_environment() -> Manager {
+        let path = env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
+        Manager { to: path.and_then(open) }
+    }
+
+    /// Says that the service serves.
+    pub fn ready(&self) {
+        self.say("READY=1\nSTATUS=Serving.");
+    }
+
+    /// Says that it is about to end.
+    pub fn stopping(&self) {
+        self.say("STOPPING=1\nSTATUS=Finishing what is in flight.");
+    }
+
+    /// Says that another process is the service from now on.
+    pub fn succeeded_by(&self, process_id: u32) {
+        self.say(&format!("MAINPID={process_id}"));
+    }
+
+    /// Says that the service lives.
+    pub fn alive(&self) {
+        self.say("WATCHDOG=1");
+    }
+
+    fn say(&self, words: &str) {
+        let Some((socket, address)) = &self.to else { return };
+        if let Err(error) = socket.send_to_addr(words.as_bytes(), address) {
+            log::warn("the service manager does not listen", &[("error", &error)]);
+        }
+    }
+}
+
+/// How often the manager wants a sign of life, if it wants one of this process.
+pub fn watchdog_interval() -> Option<Duration> {
+    let microseconds = variable("WATCHDOG_USEC").filter(|_| is_for_us("WATCHDOG_PID", true))?;
+    microseconds.parse().ok().filter(|&interval| interval > 0).map(Duration::from_micros)
+}
+
+/// Opens the way to the manager; a path that begins with `@` is a name in the abstract namespace.
+fn open(path: OsString) -> Option<(UnixDatagram, SocketAddr)> {
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    match address.and_then(|address| Ok((UnixDatagram::unbound()?, address))) {
+        Ok(way) => Some(way),
+        Err(error) => {
+            log::warn("cannot reach the service manager of NOTIFY_SOCKET", &[("error", &error)]);
+            None
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether the process id in this variable is ours; `otherwise` where there is none.
+fn is_for_us(name: &str, otherwise: bool) -> bool {
+    variable(name).map_or(otherwise, |id| id == process::id().to_string())
+}

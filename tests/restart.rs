@@ -1,0 +1,270 @@
+//! Restarts under load: no connection refused, none lost, no event lost or counted twice.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use support::{Client, Server, Stats, event, get, post};
+
+/// What the clients of a load have seen.
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    /// Events answered `200`.
+    answered: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl Load {
+    /// One client: keep-alive, pipelining, chunked and short-lived connections in turn. Any refusal,
+    /// any end of a connection and any other answer than `200` is a failure.
+    fn client(&self, server: std::net::SocketAddr, number: usize) {
+        let mut round = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            round += 1;
+            let mut client = Client::connect(server).expect("no connection is refused");
+            self.connections.fetch_add(1, Ordering::Relaxed);
+            for i in 0..200 {
+                if self.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let user = format!("user_{number}_{}", (round * 200 + i) % 1_000);
+                let (request, count) = match number % 3 {
+                    0 => (event(&user, 0.1), 1),
+                    1 => (event(&user, 0.1).repeat(16), 16),
+                    _ => (chunked(&user), 1),
+                };
+                client.send(request.as_bytes());
+                for _ in 0..count {
+                    assert_eq!(client.answer().status, 200);
+                }
+                self.answered.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A reader: what was answered before the question is in every answer, and nothing goes back.
+    fn reader(&self, server: std::net::SocketAddr) {
+        let mut client = Client::connect(server).expect("no connection is refused");
+        let mut last = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let answered = self.answered.load(Ordering::Acquire);
+            client.send(get("/stats").as_bytes());
+            let stats = Stats::parse(&client.answer().text());
+            assert!(stats.events >= answered.max(last), "{stats:?} after {answered}, {last}");
+            assert_eq!(stats.sum, Some(sum_of_tenths(stats.events)), "{stats:?}");
+            last = stats.events;
+        }
+    }
+}
+
+/// The exact sum of so many 0.1, rounded once. 0.1 is 0x1999999999999a times 2^-56.
+fn sum_of_tenths(count: u64) -> f64 {
+    let exact = u128::from(count) * 0x19_9999_9999_999a;
+    // A conversion of an integer rounds once, and a power of two changes nothing.
+    exact as f64 / (1u64 << 56) as f64
+}
+
+fn chunked(user: &str) -> String {
+    let body = format!("{{\"userId\":\"{user}\",\"value\":0.1}}");
+    let (start, end) = body.split_at(body.len() / 2);
+    format!(
+        "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{start}\r\n{:x}\r\n{end}\r\n0\r\n\r\n",
+        start.len(),
+        end.len()
+    )
+}
+
+#[test]
+fn a_hundred_restarts_under_load_lose_nothing() {
+    let mut server = Server::start(&["--workers", "2"]);
+    let address = server.address;
+    let load = Load::default();
+    let restarts = 100;
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&load.stop);
+        for number in 0..9 {
+            let load = &load;
+            scope.spawn(move || load.client(address, number));
+        }
+        scope.spawn(|| load.reader(address));
+        for restart in 0..restarts {
+            let before = load.answered.load(Ordering::Relaxed);
+            server.restart();
+            server.wait_until("the load goes on", |_| {
+                load.answered.load(Ordering::Relaxed) > before + 50
+                    || load.stop.load(Ordering::Relaxed)
+            });
+            assert!(!load.stop.load(Ordering::Relaxed), "a client failed at restart {restart}");
+        }
+    });
+    let answered = load.answered.into_inner();
+    let stats = server.stop();
+    assert_eq!((stats.events, stats.sum), (answered, Some(sum_of_tenths(answered))));
+    assert!(stats.users <= 9_000);
+    println!("{restarts} restarts, {answered} events, {:?} connections", load.connections);
+}
+
+/// Ends the load also when a test fails, whose scope would wait for it otherwise.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_request_in_pieces_goes_on_with_the_successor() {
+    let mut server = Server::start(&["--workers", "1"]);
+    let request = chunked("split");
+    let mut client = server.connect();
+    let pieces: Vec<&str> = request.split_inclusive(['\n', '{', 'v']).collect();
+    for piece in &pieces {
+        client.send(piece.as_bytes());
+        server.restart();
+    }
+    assert_eq!(client.answer().status, 200);
+    let mut deaf = server.connect();
+    // More answers than the socket takes: what is left of them moves too.
+    let requests = 40_000;
+    let sender = {
+        let mut stream = deaf.stream.try_clone().expect("a second handle");
+        thread::spawn(move || {
+            use std::io::Write;
+            stream.write_all(get("/stats").repeat(requests).as_bytes()).expect("sent");
+        })
+    };
+    server.wait_until("answers are stuck", |server| {
+        server.metric(r#"millrace_connections{state="writing"}"#) == 1.0
+    });
+    server.restart();
+    for _ in 0..requests {
+        assert_eq!(Stats::parse(&deaf.answer().text()).events, 1);
+    }
+    sender.join().expect("no panic");
+    assert_eq!(server.stop().events, 1);
+}
+
+#[test]
+fn a_connection_that_waits_in_the_queue_is_served_by_the_successor() {
+    let mut server = Server::start(&["--workers", "2"]);
+    let mut clients: Vec<Client> = (0..300).map(|_| server.connect()).collect();
+    server.restart();
+    for client in &mut clients {
+        client.send(event("a", 1.0).as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+    drop(clients);
+    server.wait_until("what the clients held is closed", |server| {
+        server.metric("process_open_fds") < 50.0
+    });
+    assert_eq!(server.stop().events, 300);
+}
+
+#[test]
+fn many_users_and_many_connections_move() {
+    let mut server = Server::start(&["--workers", "2", "--max-users", "30000"]);
+    let mut client = server.connect();
+    for chunk in 0..30 {
+        let requests: String = (0..1_000).map(|i| event(&format!("{chunk}-{i}"), 1.0)).collect();
+        client.send(requests.as_bytes());
+        (0..1_000).for_each(|_| assert_eq!(client.answer().status, 200));
+    }
+    let mut clients: Vec<Client> = (0..700).map(|_| server.connect()).collect();
+    for _ in 0..2 {
+        server.restart();
+        for client in &mut clients {
+            client.send(event("29-7", 1.0).as_bytes());
+            assert_eq!(client.answer().status, 200);
+        }
+    }
+    client.send(event("one more", 1.0).as_bytes());
+    assert_eq!(client.answer().status, 507, "the limit of users moves with them");
+    let stats = server.stop();
+    assert_eq!((stats.events, stats.users), (31_400, 30_000));
+}
+
+/// A program that stands in the server's place, and that a test replaces by another.
+struct Program {
+    folder: PathBuf,
+}
+
+impl Program {
+    fn new(name: &str) -> Program {
+        let folder = std::env::temp_dir().join(format!("millrace-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::copy(env!("CARGO_BIN_EXE_millrace"), folder.join("millrace")).expect("a copy");
+        Program { folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("millrace")
+    }
+
+    /// As a package manager does: the new file takes the old one's name.
+    fn replace(&self, script: &str) {
+        let new = self.folder.join("new");
+        fs::write(&new, script).expect("a script");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("executable");
+        fs::rename(new, self.path()).expect("replaced");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_successor_that_cannot_go_on_changes_nothing() {
+    let program = Program::new("fails");
+    let mut command = Command::new(program.path());
+    command.args(["--listen", "127.0.0.1:0", "--workers", "2"]).env_clear();
+    command.stderr(std::process::Stdio::piped());
+    let server = Server::run(&mut command);
+    let mut client = server.connect();
+    let _many: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+    let mut half = server.connect();
+    half.send(&event("half", 1.0).as_bytes()[..50]);
+    let mut expected = 0;
+    let original = env!("CARGO_BIN_EXE_millrace");
+    for (script, why) in [
+        ("#!/bin/sh\nexit 3\n".to_owned(), "does not start"),
+        // Is ready, and never says anything else: its end is noticed at once, at one step or another.
+        ("#!/bin/sh\nprintf '\\001\\000\\000\\000\\000' >&0\n".to_owned(), "no restart"),
+        ("#!/bin/sh\nprintf 'garbage' >&0; sleep 1\n".to_owned(), "does not start"),
+        // A limit of files that its options do not fit.
+        (format!("#!/bin/sh\nulimit -n 40; exec {original} \"$@\"\n"), "does not start"),
+        // One that has no room for the connections, when the workers have stopped already.
+        (format!("#!/bin/sh\nulimit -n 80; exec {original} \"$@\"\n"), "cannot go on"),
+    ] {
+        program.replace(&script);
+        server.signal(libc::SIGUSR2);
+        let line = server.line_with("no restart");
+        assert!(line.contains(why), "{script}: {line}");
+        client.send(event("a", 1.0).as_bytes());
+        assert_eq!(client.answer().status, 200);
+        expected += 1;
+        assert_eq!(server.count(), expected);
+    }
+    half.send(&event("half", 1.0).as_bytes()[50..]);
+    assert_eq!(half.answer().status, 200);
+    assert_eq!(server.once(&post("/event", "{}")).status, 400);
+    assert_eq!(server.stop().events, expected + 1);
+}
+
+#[test]
+fn a_hang_up_is_noted_where_no_terminal_hangs_up() {
+    let server = Server::start(&[]);
+    server.signal(libc::SIGHUP);
+    assert!(server.line_with("SIGHUP").contains("no file to be opened again"));
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+    assert_eq!(server.stop().events, 1);
+}
