@@ -111,6 +111,8 @@ pub const LOG_LINES_PER_SITE_MAX: u32 = 10;
 pub const LOG_WINDOW_S: u64 = 10;
 /// Bytes of a field's value before it is cut.
 pub const LOG_VALUE_BYTES_MAX: usize = 256;
+/// Bytes of access log that a worker gathers at most.
+pub const ACCESS_LOG_BUFFER_BYTES: usize = 64 * 1024;
 
 // A question for another server's health.
 

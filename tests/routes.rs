@@ -225,22 +225,33 @@ fn metrics_tell_what_happened() {
 }
 
 #[test]
-fn the_access_log_has_a_line_a_request() {
+fn the_access_log_has_a_line_a_request_in_the_combined_format() {
     let mut command = support::command(&["--access-log"]);
     let path = std::env::temp_dir().join(format!("millrace-access-{}.log", std::process::id()));
     command.stdout(std::fs::File::create(&path).expect("a file"));
     let server = Server::run(&mut command);
     let mut client: Client = server.connect();
-    client.send([event("a", 1.0), get("/nothing?q")].concat().as_bytes());
-    assert_eq!((client.answer().status, client.answer().status), (200, 404));
+    let with_fields =
+        "GET /stats HTTP/1.1\r\nHost: t\r\nreferer: http://r/\r\nUser-Agent: a \"b\"\r\n\r\n";
+    client.send(
+        [&event("a", 1.0), with_fields, &get("/nothing?q"), "BAD\r\n\r\n"].concat().as_bytes(),
+    );
+    let statuses = [(); 4].map(|()| client.answer().status);
+    assert_eq!(statuses, [200, 200, 404, 400]);
+    server.stop();
     let log = std::fs::read_to_string(&path).expect("the log");
     std::fs::remove_file(&path).expect("the log is there");
     let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(
-        lines[0].starts_with("127.0.0.1 - - [")
-            && lines[0].contains("] \"POST /event HTTP/1.1\" 200 "),
-        "{log}"
-    );
-    assert!(lines[1].contains("] \"GET /nothing?q HTTP/1.1\" 404 "), "{log}");
+    for (line, expected) in lines.iter().zip([
+        r#""POST /event HTTP/1.1" 200 0 "-" "-""#,
+        r#""GET /stats HTTP/1.1" 200 58 "http://r/" "a \x22b\x22""#,
+        r#""GET /nothing?q HTTP/1.1" 404 "#,
+        r#""-" 400 "#,
+    ]) {
+        assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
+        let (_, found) = line.split_once(" +0000] ").expect("a date");
+        assert!(found.starts_with(expected), "{line}");
+        assert!(found.ends_with('"') && found.split(' ').count() >= 5, "{line}");
+    }
+    assert_eq!(lines.len(), 4, "{log}");
 }

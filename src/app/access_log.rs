@@ -1,13 +1,15 @@
-//! A line a request to standard output, in the Common Log Format.
+//! A line a request to standard output, in the combined format of Apache and nginx.
 //!
-//! Lines are gathered while a connection has its turn and leave in one write before its answers
-//! do, so a line is there when its answer is, and a pipeline costs one call.
+//! Lines are gathered and leave in one write when the worker's round is over, or before, when they
+//! are many: a busy worker makes one call for the requests of many connections, and what an idle one
+//! has to say is there at once.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use crate::http::date::common_log_date;
 use crate::http::{Method, Request, Status, Version};
+use crate::limits::ACCESS_LOG_BUFFER_BYTES;
 
 /// The access log of one worker.
 pub struct AccessLog {
@@ -30,13 +32,13 @@ impl AccessLog {
         }
     }
 
-    /// Notes a request and the size of its answer.
+    /// Notes a request and its answer.
     pub fn request(
         &mut self,
         peer: &SocketAddr,
         request: &Request<'_>,
         status: Status,
-        answer_bytes: usize,
+        answer: &[u8],
     ) {
         let method = match request.method {
             Method::Get => "GET",
@@ -56,12 +58,14 @@ impl AccessLog {
         };
         // A target that was accepted is printable ASCII without quotes.
         let target = String::from_utf8_lossy(request.target());
-        self.line(peer, &format!("{method} {target} {version}"), status, answer_bytes);
+        let request_line = format!("{method} {target} {version}");
+        let [referer, user_agent] = ["Referer", "User-Agent"].map(|name| request.field(name));
+        self.line(peer, &request_line, status, answer, [referer, user_agent]);
     }
 
     /// Notes a request that could not be read.
-    pub fn refused(&mut self, peer: &SocketAddr, status: Status, answer_bytes: usize) {
-        self.line(peer, "-", status, answer_bytes);
+    pub fn refused(&mut self, peer: &SocketAddr, status: Status, answer: &[u8]) {
+        self.line(peer, "-", status, answer, [None, None]);
     }
 
     /// Writes the lines out.
@@ -73,9 +77,51 @@ impl AccessLog {
         }
     }
 
-    fn line(&mut self, peer: &SocketAddr, request_line: &str, status: Status, answer_bytes: usize) {
+    fn line(
+        &mut self,
+        peer: &SocketAddr,
+        request_line: &str,
+        status: Status,
+        answer: &[u8],
+        fields: [Option<&[u8]>; 2],
+    ) {
         let (ip, date, code) = (peer.ip().to_canonical(), &self.date, status.code());
-        let line = format!("{ip} - - [{date}] \"{request_line}\" {code} {answer_bytes}\n");
-        self.lines.extend_from_slice(line.as_bytes());
+        let head_end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        let content_bytes = head_end.map_or(0, |at| answer.len() - at - 4);
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.lines, "{ip} - - [{date}] \"{request_line}\" {code} {content_bytes}");
+        for value in fields {
+            self.lines.extend_from_slice(b" \"");
+            quote(&mut self.lines, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));
+            self.lines.push(b'"');
+        }
+        self.lines.push(b'\n');
+        if self.lines.len() >= ACCESS_LOG_BUFFER_BYTES {
+            self.flush();
+        }
+    }
+}
+
+/// Appends what a client sent; what could end the quotes or the line, or is no ASCII, as `\xHH`.
+fn quote(lines: &mut Vec<u8>, value: &[u8]) {
+    for &byte in value {
+        match byte {
+            b'"' | b'\\' | ..b' ' | 0x7f.. => {
+                let _ = write!(lines, "\\x{byte:02X}");
+            }
+            _ => lines.push(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_can_neither_end_the_quotes_nor_the_line() {
+        let mut lines = Vec::new();
+        quote(&mut lines, b"a \"b\" \\ \xc3\xa4\t");
+        assert_eq!(lines, br"a \x22b\x22 \x5C \xC3\xA4\x09");
     }
 }

@@ -21,11 +21,11 @@ use crate::stats::{Shard, Snapshot};
 
 const JSON: &str = "application/json";
 
-/// The text format's media type; promtool and Prometheus ask for the version.
-const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// Statistics are of one instant; no cache may serve them at another (RFC 9111, 5.2.2.5).
 const NO_STORE: &str = "Cache-Control: no-store\r\n";
+
+/// As above, for what comes in the format that is asked for (RFC 9110, 12.5.5).
+const NO_STORE_VARY_ACCEPT: &str = "Cache-Control: no-store\r\nVary: Accept\r\n";
 
 /// The handler of one worker.
 pub struct App {
@@ -115,14 +115,18 @@ impl App {
                     write_statistics(content, &snapshot);
                 })
             }
-            Resolution::Found(Route::Metrics) => self.answer_built(
-                Route::Metrics,
-                METRICS_MEDIA_TYPE,
-                NO_STORE,
-                request,
-                out,
-                metrics::write,
-            ),
+            Resolution::Found(Route::Metrics) => {
+                let format = metrics::Format::accepted(request.field("Accept"));
+                let media_type = format.media_type();
+                self.answer_built(
+                    Route::Metrics,
+                    media_type,
+                    NO_STORE_VARY_ACCEPT,
+                    request,
+                    out,
+                    |content, shared| metrics::write(content, shared, format),
+                )
+            }
             Resolution::Found(Route::Health) if self.shared.draining.load(Ordering::Relaxed) => {
                 let answer = Answer {
                     status: Status::ServiceUnavailable,
@@ -294,7 +298,7 @@ impl Handler for App {
             other => Some(self.answer_other(other, request, out)),
         };
         if let (Some(access_log), Some(status)) = (&mut self.access_log, status) {
-            access_log.request(peer, request, status, out.len() - answer_at);
+            access_log.request(peer, request, status, &out[answer_at..]);
         }
     }
 
@@ -302,6 +306,9 @@ impl Handler for App {
     fn settle(&mut self, out: &mut Vec<u8>) {
         let meters = &self.shared.request_meters[self.worker];
         commit(&mut self.shard, &self.responses, meters, Persistence::Implied, out);
+    }
+
+    fn round_over(&mut self) {
         if let Some(access_log) = &mut self.access_log {
             access_log.flush();
         }
@@ -323,8 +330,7 @@ impl Handler for App {
         );
         self.shared.request_meters[self.worker].count(None, error.status(), 1);
         if let Some(access_log) = &mut self.access_log {
-            access_log.refused(peer, error.status(), out.len() - answer_at);
-            access_log.flush();
+            access_log.refused(peer, error.status(), &out[answer_at..]);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `/metrics`: Prometheus text format 0.0.4, put together from the cells of all workers.
+//! `/metrics`: the formats of Prometheus, put together from the cells of all workers.
 
 use std::fmt::{Display, Write};
 
@@ -6,7 +6,7 @@ use super::Shared;
 use super::routes::Route;
 use crate::event::EventError;
 use crate::http::{HttpError, Status};
-use crate::server::meters::{Activity, Cell, Closed, Meters};
+use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
 use crate::sys::process::Process;
 
 /// Rows of the table of requests: the routes, and what matched none.
@@ -32,15 +32,55 @@ impl RequestMeters {
     }
 }
 
+/// How a page is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The text format 0.0.4 of Prometheus, which everybody reads.
+    Text,
+    /// OpenMetrics 1.0, for those who ask for it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// OpenMetrics for a client whose `Accept` field (RFC 9110, 12.5.1) names it at all: whoever
+    /// does prefers it.
+    pub fn accepted(accept: Option<&[u8]>) -> Format {
+        match accept {
+            Some(types) if types.windows(OPEN_METRICS.len()).any(|part| part == OPEN_METRICS) => {
+                Format::OpenMetrics
+            }
+            _ => Format::Text,
+        }
+    }
+
+    /// The media type; promtool and Prometheus ask for the version.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+const OPEN_METRICS: &[u8] = b"application/openmetrics-text";
+
 /// A page of metrics under construction.
-struct Page(String);
+struct Page {
+    text: String,
+    format: Format,
+}
 
 impl Page {
-    /// Begins a family: its HELP and TYPE.
+    /// Begins a family: its HELP and TYPE. `name` is that of its samples; OpenMetrics calls a family
+    /// of counters by what comes before `_total`.
     fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
+        let family = match self.format {
+            Format::Text => name,
+            Format::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        Family { page: &mut self.0, name }
+        let _ = writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {kind}");
+        Family { page: &mut self.text, name }
     }
 }
 
@@ -53,17 +93,22 @@ struct Family<'p> {
 impl Family<'_> {
     /// A sample without labels.
     fn value(&mut self, value: impl Display) {
-        let _ = writeln!(self.page, "{} {value}", self.name);
+        self.part("", &[], value);
     }
 
     /// A sample with labels, whose values need no escapes.
     fn labelled(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
-        let _ = write!(self.page, "{}{{", self.name);
+        self.part("", labels, value);
+    }
+
+    /// A sample whose name goes on after the family's.
+    fn part(&mut self, suffix: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+        let _ = write!(self.page, "{}{suffix}", self.name);
         for (i, (label, text)) in labels.iter().enumerate() {
-            let comma = if i == 0 { "" } else { "," };
-            let _ = write!(self.page, "{comma}{label}=\"{text}\"");
+            let _ = write!(self.page, "{}{label}=\"{text}\"", if i == 0 { '{' } else { ',' });
         }
-        let _ = writeln!(self.page, "}} {value}");
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.page, "{close} {value}");
     }
 }
 
@@ -73,13 +118,17 @@ fn float(value: f64) -> String {
 }
 
 /// Writes the whole page.
-pub fn write(out: &mut Vec<u8>, shared: &Shared) {
-    let mut page = Page(String::with_capacity(16 * 1024));
+pub fn write(out: &mut Vec<u8>, shared: &Shared, format: Format) {
+    let mut page = Page { text: String::with_capacity(16 * 1024), format };
     write_statistics(&mut page, shared);
     write_requests(&mut page, shared);
+    write_durations(&mut page, &shared.server_meters);
     write_connections(&mut page, &shared.server_meters);
     write_process(&mut page);
-    out.extend_from_slice(page.0.as_bytes());
+    if format == Format::OpenMetrics {
+        page.text.push_str("# EOF\n");
+    }
+    out.extend_from_slice(page.text.as_bytes());
 }
 
 fn write_statistics(page: &mut Page, shared: &Shared) {
@@ -92,18 +141,49 @@ fn write_statistics(page: &mut Page, shared: &Shared) {
     .value(snapshot.events);
     page.family("millrace_unique_users", "gauge", "Distinct user ids among the events counted.")
         .value(snapshot.users);
-    let sum = snapshot.sum.unwrap_or(f64::NAN);
-    page.family(
-        "millrace_value_sum",
-        "gauge",
-        "Exact sum of the values counted, rounded once; NaN beyond the range of a double.",
-    )
-    .value(float(sum));
+    write_value_sum(page, snapshot.events, snapshot.sum.unwrap_or(f64::NAN));
     let mut family =
         page.family("millrace_worker_events_total", "counter", "Events counted by each worker.");
     for (worker, events) in snapshot.worker_events.iter().enumerate() {
         family.labelled(&[("worker", &worker)], events);
     }
+}
+
+/// The sum can fall, and may be out of range, so that it is no counter. Prometheus keeps names in
+/// `_sum` for summaries, in which that is allowed, OpenMetrics does not allow it there.
+fn write_value_sum(page: &mut Page, events: u64, sum: f64) {
+    const HELP: &str =
+        "Exact sum of the values counted, rounded once; NaN beyond a double's range.";
+    match page.format {
+        Format::Text => {
+            let mut family = page.family("millrace_value", "summary", HELP);
+            family.part("_sum", &[], float(sum));
+            family.part("_count", &[], events);
+        }
+        Format::OpenMetrics => page.family("millrace_value_sum", "gauge", HELP).value(float(sum)),
+    }
+}
+
+/// From readiness to an answer given to the kernel, as a histogram.
+fn write_durations(page: &mut Page, meters: &[Meters]) {
+    let total = |cell: &dyn Fn(&Durations) -> &Cell| {
+        meters.iter().map(|meters| cell(&meters.durations).read()).sum::<u64>()
+    };
+    let mut family = page.family(
+        "millrace_request_duration_seconds",
+        "histogram",
+        "From when a worker learned of a request to when its answer was given to the kernel.",
+    );
+    let seconds = |ns: u64| float(ns as f64 / 1e9);
+    let mut count = 0;
+    for (class, &bound) in DURATION_BOUNDS_NS.iter().enumerate() {
+        count += total(&|durations| &durations.classes[class]);
+        family.part("_bucket", &[("le", &seconds(bound))], count);
+    }
+    count += total(&|durations| &durations.classes[DURATION_BOUNDS_NS.len()]);
+    family.part("_bucket", &[("le", &"+Inf")], count);
+    family.part("_sum", &[], seconds(total(&|durations| &durations.sum_ns)));
+    family.part("_count", &[], count);
 }
 
 fn write_requests(page: &mut Page, shared: &Shared) {

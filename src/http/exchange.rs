@@ -13,7 +13,7 @@
 //! than what was there), or the error that ends the connection.
 
 use super::body::Decoder;
-use super::fields::Framing;
+use super::fields::{self, Framing};
 use super::head::{Head, Memo, Parsed, Parser, Span};
 use super::{HttpError, Method, Version};
 
@@ -85,6 +85,13 @@ impl<'b> Request<'b> {
     /// The request target as sent.
     pub fn target(&self) -> &'b [u8] {
         self.target.of(self.input)
+    }
+
+    /// The value of the first field with this name; looked for anew at every call.
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        let request_line_rest = &self.input[self.target.range().end..];
+        let end = request_line_rest.iter().position(|&byte| byte == b'\n')?;
+        fields::find(&request_line_rest[end + 1..], name)
     }
 
     /// The target's path; empty for `OPTIONS *` and `CONNECT`, see [`target`](super::target).
@@ -358,6 +365,27 @@ mod tests {
             (Method::Get, b"/stats".to_vec(), b"".to_vec(), false),
         ];
         assert_eq!((seen.requests, seen.error), (expected.to_vec(), None));
+    }
+
+    #[test]
+    fn fields_are_found_by_name_in_the_head_alone() {
+        let mut input =
+            b"\r\nPOST / HTTP/1.1\r\nHost: h\r\nuser-AGENT:\t a b \r\nEmpty:\r\nX: 1\r\nX: 2\r\n\
+            Content-Length: 7\r\n\r\nLate: 1"
+                .to_vec();
+        let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
+        let step = exchange.advance(&mut input, &mut Memo::default());
+        let Step::Request { request, .. } = step else { panic!("{step:?}") };
+        for (name, expected) in [
+            ("User-Agent", Some("a b")),
+            ("Host", Some("h")),
+            ("Empty", Some("")),
+            ("X", Some("1")),
+            ("Late", None),
+            ("Hos", None),
+        ] {
+            assert_eq!(request.field(name), expected.map(str::as_bytes), "{name}");
+        }
     }
 
     #[test]

@@ -17,6 +17,21 @@ pub enum Framing {
     Chunked,
 }
 
+/// The value of the first field with this name in the header section that `lines` begins with; the
+/// section has been judged before. For fields that mean nothing to the protocol.
+pub fn find<'b>(lines: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    lines
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii_end)
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| {
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            line[..colon]
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then(|| line[colon + 1..].trim_ascii_start())
+        })
+}
+
 /// What a whole header section means for the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {

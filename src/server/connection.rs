@@ -35,6 +35,7 @@ use crate::limits::{
     LENT_BUFFER_BYTES, LINGER_BYTES_MAX, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX,
     WRITE_PROGRESS_BYTES_MIN,
 };
+use crate::sys::clock::exact_ns;
 
 /// Old clients send one after a body, and it is ignored in front of a request line (RFC 9112, 2.2):
 /// no request begins with it.
@@ -86,6 +87,8 @@ pub struct Desk<'w, H> {
     pub buffers: &'w mut Buffers,
     pub meters: &'w Meters,
     pub draining: bool,
+    /// When the worker learned what there is to do in this round.
+    pub ready_ns: u64,
 }
 
 /// What comes after a turn.
@@ -289,6 +292,10 @@ impl<S: Stream> Connection<S> {
         }
         if self.send_output(desk).is_err() {
             return Next::Close(Closed::SocketError);
+        }
+        if served.requests > 0 {
+            let took_ns = exact_ns().saturating_sub(desk.ready_ns);
+            desk.meters.durations.record(took_ns, served.requests as u64);
         }
         match served.stop {
             Stop::End(reason) => self.end(reason, desk),

@@ -151,6 +151,7 @@ pub fn converse<H: Handler>(
                 buffers: &mut buffers,
                 meters: &meters,
                 draining: false,
+                ready_ns: 0,
             };
             let next = connection.turn(&mut desk);
             let (held_bytes, unsent_bytes) = connection.lent_bytes();

@@ -97,6 +97,50 @@ impl Closed {
     ];
 }
 
+/// Upper bounds of the classes of duration, in nanoseconds: 10 µs to 10 s by 1, 2 and 5.
+pub const DURATION_BOUNDS_NS: [u64; 19] = [
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_000_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// How long requests took, by class: a histogram.
+#[derive(Debug, Default)]
+pub struct Durations {
+    /// Requests that took no longer than each bound and longer than the one before; the last class
+    /// has no bound.
+    pub classes: [Cell; DURATION_BOUNDS_NS.len() + 1],
+    /// All durations together, in nanoseconds.
+    pub sum_ns: Cell,
+}
+
+impl Durations {
+    /// Counts requests that took so long each.
+    #[inline]
+    pub fn record(&self, duration_ns: u64, requests: u64) {
+        // The short ones are the usual ones, so that the first comparisons decide.
+        let class = DURATION_BOUNDS_NS.iter().position(|&bound| duration_ns <= bound);
+        self.classes[class.unwrap_or(DURATION_BOUNDS_NS.len())].add(requests);
+        self.sum_ns.add(duration_ns.wrapping_mul(requests));
+    }
+}
+
 /// The cells of one worker; aligned so that no two workers share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -115,6 +159,8 @@ pub struct Meters {
     pub closed: [Cell; Closed::ALL.len()],
     /// Violations of the protocol, by [`HttpError`].
     pub http_errors: [Cell; HttpError::ALL.len()],
+    /// From when a worker learned of a request to when its answer was given to the kernel.
+    pub durations: Durations,
     /// Requests whose handling panicked.
     pub panics: Cell,
     /// Bytes received.
@@ -131,6 +177,20 @@ mod tests {
     fn labels_follow_the_declaration() {
         assert!(Activity::ALL.iter().enumerate().all(|(i, &(activity, _))| activity as usize == i));
         assert!(Closed::ALL.iter().enumerate().all(|(i, &(closed, _))| closed as usize == i));
+    }
+
+    #[test]
+    fn durations_fall_into_their_classes() {
+        let durations = Durations::default();
+        for (duration_ns, requests) in
+            [(0, 1), (10_000, 2), (10_001, 4), (10_000_000_000, 8), (u64::MAX / 64, 16)]
+        {
+            durations.record(duration_ns, requests);
+        }
+        let classes = durations.classes.each_ref().map(Cell::read);
+        assert_eq!((classes[0], classes[1], classes[18], classes[19]), (3, 4, 8, 16));
+        assert_eq!(classes.iter().sum::<u64>(), 31);
+        assert!(DURATION_BOUNDS_NS.is_sorted());
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub trait Handler: Send {
     /// Appends every answer that was put off. Called after the last request of a connection's turn,
     /// before the first answer leaves.
     fn settle(&mut self, out: &mut Vec<u8>);
+    /// A round of the poll loop is over: the time for what is cheaper for many requests at once, and
+    /// no client waits for.
+    fn round_over(&mut self);
     /// Forgets what was not settled: handling a request has panicked, and no answer will be sent.
     fn abandon(&mut self);
     /// Answers a violation of the protocol; the connection will be closed.

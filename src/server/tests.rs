@@ -40,6 +40,8 @@ impl Handler for Fragile {
         }
     }
 
+    fn round_over(&mut self) {}
+
     fn abandon(&mut self) {
         self.owed = 0;
         self.panics_later = false;

@@ -5,7 +5,7 @@
 //!        read the clocks
 //!        one turn for each connection that became ready, accept, take what others handed over
 //!        one turn for each connection that is due
-//!        end what has timed out
+//!        end what has timed out, and let the handler tidy up
 //! ```
 //!
 //! A connection never gets two turns in a row while others wait, so the depth of one client's
@@ -39,7 +39,7 @@ use crate::limits::{
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::log;
-use crate::sys::clock::{Moment, unix_seconds};
+use crate::sys::clock::{Moment, exact_ns, unix_seconds};
 use crate::sys::descriptors::Reserve;
 
 /// The token of the listener; no [`Key`] has it.
@@ -126,6 +126,8 @@ pub struct Worker<H> {
     input: Box<[u8]>,
     output: Vec<u8>,
     now: Moment,
+    /// When the present round began, exactly.
+    ready_ns: u64,
 }
 
 impl<H: Handler> Worker<H> {
@@ -164,6 +166,7 @@ impl<H: Handler> Worker<H> {
             input: vec![0; TURN_BYTES_MAX].into_boxed_slice(),
             output: Vec::with_capacity(TURN_ANSWER_BYTES_MAX),
             now: Moment::now(),
+            ready_ns: exact_ns(),
             config,
         })
     }
@@ -184,7 +187,8 @@ impl<H: Handler> Worker<H> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
                 Err(error) => return Err(error),
             }
-            self.now = Moment::now();
+            self.ready_ns = exact_ns();
+            self.now = Moment::from_exact_ns(self.ready_ns);
             self.handler.tick(unix_seconds());
             self.meters().rounds.add(1);
             for event in &events {
@@ -197,6 +201,7 @@ impl<H: Handler> Worker<H> {
             self.accept_some();
             self.serve_due();
             self.end_expired();
+            self.handler.round_over();
             match self.shared.orders.read() {
                 Order::Run => {}
                 Order::Depart => self.depart(),
@@ -261,6 +266,7 @@ impl<H: Handler> Worker<H> {
             buffers: &mut self.buffers,
             meters: &self.shared.meters[self.index],
             draining: self.listener.is_none(),
+            ready_ns: self.ready_ns,
         };
         match work(connection, &mut desk) {
             Next::Wait { class, restart } => self.timers.arm(key.index, class, restart, self.now),

@@ -23,6 +23,11 @@ impl Moment {
         Self { ms: time.as_millis() as u64 }
     }
 
+    /// The moment of [`exact_ns`].
+    pub const fn from_exact_ns(ns: u64) -> Self {
+        Self { ms: ns / 1_000_000 }
+    }
+
     /// A moment by its number of milliseconds, for code that is handed its time, and its tests.
     pub const fn from_ms(ms: u64) -> Self {
         Self { ms }
@@ -45,6 +50,12 @@ impl Moment {
         let span_ms = if span_ms > u64::MAX as u128 { u64::MAX } else { span_ms as u64 };
         Self { ms: self.ms.saturating_add(span_ms) }
     }
+}
+
+/// Nanoseconds since a fixed, unspecified moment, exactly; the same clock as [`Moment`]'s. Costs some
+/// 20 ns.
+pub fn exact_ns() -> u64 {
+    read(libc::CLOCK_MONOTONIC, libc::CLOCK_MONOTONIC).as_nanos() as u64
 }
 
 /// Whole seconds since 1970-01-01T00:00:00Z, late by at most one timer tick.
