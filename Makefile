@@ -54,6 +54,14 @@ instructions: ## Count user-space instructions for a request, where valgrind is 
 dist: ## Build the static, stripped binary into target/dist
 	sh tools/dist.sh
 
+package: ## Pack target/dist/millrace: tarball, Debian package, checksums
+	sh tools/package.sh
+
+# As those who get it would: another build, an empty root, a fresh Debian.
+check: dist package ## Try the packages, where that is possible
+	cargo build --release --locked --package challenge
+	sh tools/package-check.sh "$(TARGET)/release/challenge"
+
 # Loom runs the tests named so under every interleaving; optimised, as there are many. A target
 # directory of its own keeps the flag from rebuilding everything else, and whole-program
 # optimisation would only delay it.
@@ -76,4 +84,5 @@ slowloris: ## Measure normal load beside 5,000 trickling clients
 	cargo build --release --locked --package millrace --package challenge --package soak
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
 
-.PHONY: help run challenge test lint bench compare scale instructions dist model fuzz soak slowloris
+.PHONY: help run challenge test lint bench compare scale instructions dist \
+	package check model fuzz soak slowloris

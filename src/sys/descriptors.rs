@@ -4,9 +4,8 @@
 //! [`Reserve`] is a descriptor that can be given up for that moment: release it, accept, answer
 //! `503`, close, restore it.
 
-#![allow(unsafe_code)] // getrlimit(2) and setrlimit(2) have no safe wrapper in std.
+#![allow(unsafe_code)] // getrlimit(2), setrlimit(2) and eventfd(2) have no safe wrapper in std.
 
-use std::fs::File;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -56,7 +55,7 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
 /// One descriptor held back, to be given up when all others are in use.
 #[derive(Debug)]
 pub struct Reserve {
-    held: Option<File>,
+    held: Option<OwnedFd>,
 }
 
 impl Reserve {
@@ -64,7 +63,7 @@ impl Reserve {
     ///
     /// # Errors
     ///
-    /// When none is left, or `/dev/null` cannot be opened.
+    /// When none is left.
     pub fn new() -> io::Result<Self> {
         Ok(Self { held: Some(take()?) })
     }
@@ -85,8 +84,14 @@ impl Reserve {
     }
 }
 
-fn take() -> io::Result<File> {
-    File::open("/dev/null")
+/// A descriptor of nothing much: no file has to be there for it, not even a device.
+fn take() -> io::Result<OwnedFd> {
+    // SAFETY: eventfd(2) takes numbers.
+    match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+    }
 }
 
 fn read_limit() -> io::Result<libc::rlimit> {
@@ -130,7 +135,7 @@ mod tests {
             let hard = read_limit().unwrap().rlim_max;
             write_limit(&libc::rlimit { rlim_cur: 64, rlim_max: hard }).unwrap();
             let mut reserve = Reserve::new().unwrap();
-            let mut others: Vec<File> = iter::from_fn(|| take().ok()).collect();
+            let mut others: Vec<OwnedFd> = iter::from_fn(|| take().ok()).collect();
             assert!(take().is_err() && Reserve::new().is_err());
 
             assert!(reserve.release() && !reserve.release());

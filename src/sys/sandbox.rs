@@ -146,6 +146,8 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_getpeername,
     libc::SYS_getsockname,
     libc::SYS_fcntl,
+    // The descriptor that is kept in reserve.
+    libc::SYS_eventfd2,
     // The beginning and the end of a thread.
     libc::SYS_getpid,
     libc::SYS_gettid,

@@ -1,0 +1,123 @@
+#!/bin/sh
+# Tries what `make package` has made as those who get it would: package-check.sh CHALLENGE
+#
+#   1. another directory's build of the same source gives the same bytes
+#   2. the tarball is whole
+#   3. the binary serves in a root that holds nothing else, as in an image FROM scratch
+#   4. the Debian package in a fresh Debian: installed, started, used, restarted, stopped, removed
+#
+# The third needs root or user namespaces, the fourth root and debootstrap; where they are missing it
+# says so and goes on. CHALLENGE is the built client.
+set -eu
+cd "$(dirname "$0")/.."
+challenge=$(realpath "$1")
+dist=target/dist
+
+work=$(mktemp -d)
+server=
+finish() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || :
+    ! mountpoint -q "$work/debian/proc" 2>/dev/null || umount "$work/debian/proc"
+    rm -rf --one-file-system "$work"
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
+
+say() { printf '\npackage: %s\n' "$*"; }
+
+# Waits until the log $1 has a line that begins with $2, and prints it.
+await() {
+    tries=200
+    until grep -m 1 "^$2" "$1"; do
+        tries=$((tries - 1))
+        if [ "$tries" -eq 0 ]; then
+            cat "$1" >&2
+            exit 1
+        fi
+        sleep 0.05
+    done
+}
+
+url_of() { await "$1" 'listening on' | sed 's/^listening on \(http:[^ ]*\).*/\1/'; }
+
+# Sends events to the server at $1 and lets the client judge the statistics.
+use() { "$challenge" --events 20000 --users 1000 --connections 50 "$1" >"$work/report" 2>&1 || { cat "$work/report"; exit 1; }; }
+
+say 'the same bytes from another directory'
+if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
+    echo 'skipped: the working tree differs from the last commit'
+else
+    mkdir "$work/source"
+    git archive HEAD | tar -x -C "$work/source"
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    export SOURCE_DATE_EPOCH
+    (cd "$work/source" && CARGO_TARGET_DIR=target sh tools/dist.sh && sh tools/package.sh) >"$work/log" 2>&1 ||
+        { cat "$work/log"; exit 1; }
+    diff "$dist/SHA256SUMS" "$work/source/target/dist/SHA256SUMS"
+    echo 'identical'
+fi
+
+say 'the tarball'
+mkdir "$work/unpacked"
+tar -xzf "$dist"/millrace-*.tar.gz -C "$work/unpacked"
+(cd "$work/unpacked"/* && sha256sum --check --quiet SHA256SUMS && bin/millrace -V)
+
+say 'an empty root'
+mkdir "$work/root"
+cp "$dist/millrace" "$work/root/millrace"
+if [ "$(id -u)" = 0 ]; then
+    inside="chroot --userspec=65534:65534 $work/root"
+else
+    inside="unshare --user --map-root-user --root=$work/root"
+fi
+# A command and its arguments, without spaces of their own.
+# shellcheck disable=SC2086
+if $inside /millrace -V; then
+    # No function: the process id has to be the server's own.
+    $inside /millrace --listen 127.0.0.1:0 --allow-reset >"$work/log" 2>&1 &
+    server=$!
+    url=$(url_of "$work/log")
+    $inside /millrace --health "$url"
+    use "$url"
+    kill "$server"
+    wait "$server"
+    server=
+    grep '^final statistics {"totalRequests":20000,"uniqueUsers":1000' "$work/log"
+else
+    echo 'skipped: this user can change the root directory neither directly nor in a namespace'
+fi
+
+say 'a fresh Debian'
+if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null || ! ls "$dist"/*.deb >/dev/null 2>&1; then
+    echo 'skipped: it needs root, debootstrap and the Debian package'
+    exit 0
+fi
+debian=$work/debian
+mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p; s/^URIs: *\([^ ]*\).*/\1/p' | head -n 1)
+if ! debootstrap --variant=minbase bookworm "$debian" ${mirror:+"$mirror"} >"$work/log" 2>&1; then
+    tail -n 3 "$work/log"
+    echo 'skipped: no Debian could be fetched'
+    exit 0
+fi
+mount -t proc proc "$debian/proc" || :
+cp "$dist"/*.deb "$debian/tmp/"
+chroot "$debian" sh -c 'dpkg --install /tmp/*.deb && millrace -V && millrace --check'
+chroot "$debian" sh -c 'cd / && md5sum usr/bin/millrace >/dev/null && test -s usr/share/man/man1/millrace.1.gz'
+chroot "$debian" /usr/bin/millrace --listen 127.0.0.1:0 --allow-reset >"$work/log" 2>&1 &
+server=$!
+url=$(url_of "$work/log")
+use "$url"
+chroot "$debian" millrace --health "$url/metrics" >"$work/metrics"
+grep '^millrace_events_total 20000$' "$work/metrics"
+grep '^process_resident_memory_bytes ' "$work/metrics"
+kill -USR2 "$server"
+wait "$server"
+server=$(grep -o 'handed over to=[0-9]*' "$work/log" | cut -d= -f2)
+chroot "$debian" millrace --health "$url/stats" | grep '"totalRequests":20000,"uniqueUsers":1000,'
+use "$url"
+kill "$server"
+await "$work/log" 'final statistics {"totalRequests":20000,'
+server=
+chroot "$debian" dpkg --purge millrace
+! [ -e "$debian/usr/bin/millrace" ]
