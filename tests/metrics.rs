@@ -141,7 +141,7 @@ fn durations_are_counted_for_every_request_that_was_answered() {
     });
     let sum = server.metric(&format!("{name}_sum"));
     assert!(sum > 0.0 && sum < 40.0 * 10.0, "{sum}");
-    let buckets: Vec<f64> = ["1e-5", "0.0001", "0.01", "1.0", "10.0"]
+    let buckets: Vec<f64> = ["0.00001", "0.0001", "0.01", "1.0", "10.0"]
         .map(|le| server.metric(&format!("{name}_bucket{{le=\"{le}\"}}")))
         .into();
     assert!(buckets.is_sorted(), "{buckets:?}");
