@@ -5,7 +5,7 @@
 TARGET = $${CARGO_TARGET_DIR:-target}
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The first thing a newcomer does, so it may be reset and started again with the same command.
 run: ## Build the server and start it on port 8080
@@ -21,6 +21,21 @@ challenge: ## Send a million events to a server of its own and check the statist
 # One cargo call, so that dependencies are compiled once for all kinds of tests.
 test: ## Run all tests
 	cargo test --workspace --locked $(ARGS)
+
+# Needs Node.js and Chromium, and says so where they are missing; pictures go to target/screenshots,
+# one of them is docs/dashboard.png.
+test-browser: ## Look at the dashboard in a real browser
+	cargo build --release --locked --package millrace --package challenge
+	sh tests/browser/run.sh "$(TARGET)/release/millrace" "$(TARGET)/release/challenge"
+
+# Needs schemathesis from PyPI, and says so where it is missing.
+test-interface: ## Let schemathesis try what /openapi.json describes
+	cargo build --release --locked --package millrace
+	sh tests/schemathesis/run.sh "$(TARGET)/release/millrace"
+
+# After a change of its template, style or script; a test compares.
+page: ## Put the dashboard's page together
+	cargo run --quiet --locked --package page -- src/app/page
 
 # Everything a reviewer should not have to say; of the documentation ours alone, but of private
 # items too, which may link to one another.
@@ -84,5 +99,5 @@ slowloris: ## Measure normal load beside 5,000 trickling clients
 	cargo build --release --locked --package millrace --package challenge --package soak
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
 
-.PHONY: help run challenge test lint bench compare scale instructions dist \
+.PHONY: help run challenge test test-browser test-interface page lint bench compare scale instructions dist \
 	package check model fuzz soak slowloris

@@ -114,6 +114,19 @@ pub const LOG_VALUE_BYTES_MAX: usize = 256;
 /// Bytes of access log that a worker gathers at most.
 pub const ACCESS_LOG_BUFFER_BYTES: usize = 64 * 1024;
 
+// The dashboard's stream.
+
+/// From one reading to the next.
+pub const LIVE_TICK_MS: u64 = 250;
+/// Watchers at a time; further ones are told `503`. Each costs some 5 µs of a processor four times a
+/// second.
+pub const LIVE_WATCHERS_MAX: u64 = 4_096;
+/// Bytes that the kernel may hold for a watcher (which it doubles for its own needs): some seconds'
+/// worth of readings.
+pub const LIVE_SEND_QUEUE_BYTES: usize = 8 * 1024;
+/// How long a watcher may take nothing.
+pub const LIVE_STALL_MS: u64 = 30_000;
+
 // A question for another server's health.
 
 /// How long it may take to connect, and then to answer.

@@ -182,7 +182,9 @@ fn the_readme_lists_every_option() {
 #[test]
 fn every_route_is_in_the_readme() {
     let readme = read("README.md");
-    for path in ["/event", "/stats", "/health", "/metrics", "/reset"] {
+    for path in
+        ["/event", "/stats", "/health", "/metrics", "/reset", "`GET /`", "/live", "/openapi.json"]
+    {
         assert!(readme.contains(path), "{path}");
     }
 }

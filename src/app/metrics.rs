@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::Shared;
+use super::live::Live;
 use super::routes::Route;
 use crate::event::EventError;
 use crate::http::{HttpError, Status};
@@ -123,7 +124,7 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, format: Format) {
     write_statistics(&mut page, shared);
     write_requests(&mut page, shared);
     write_durations(&mut page, &shared.server_meters);
-    write_connections(&mut page, &shared.server_meters);
+    write_connections(&mut page, &shared.server_meters, &shared.live);
     write_process(&mut page);
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
@@ -211,26 +212,32 @@ fn write_requests(page: &mut Page, shared: &Shared) {
         "counter",
         "Requests refused, by what was wrong with them.",
     );
-    for error in EventError::ALL {
-        family.labelled(
-            &[("reason", &error.reason())],
-            total(&|meters| meters.event_errors[error as usize].read()),
-        );
+    for (reason, count) in request_errors(shared) {
+        family.labelled(&[("reason", &reason)], count);
     }
-    family.labelled(&[("reason", &"users_full")], total(&|meters| meters.users_refused.read()));
-    for error in HttpError::ALL {
-        let count = shared
-            .server_meters
-            .iter()
-            .map(|meters| meters.http_errors[error as usize].read())
-            .sum::<u64>();
-        family.labelled(&[("reason", &error.reason())], count);
-    }
-    let panics = shared.server_meters.iter().map(|meters| meters.panics.read()).sum::<u64>();
-    family.labelled(&[("reason", &"panic")], panics);
 }
 
-fn write_connections(page: &mut Page, meters: &[Meters]) {
+/// How many requests were refused, by reason.
+pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    let events = |cell: &dyn Fn(&RequestMeters) -> &Cell| {
+        shared.request_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
+    };
+    let server = |cell: &dyn Fn(&Meters) -> &Cell| {
+        shared.server_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
+    };
+    let event_errors = EventError::ALL
+        .into_iter()
+        .map(move |error| (error.reason(), events(&|it| &it.event_errors[error as usize])));
+    let http_errors = HttpError::ALL
+        .into_iter()
+        .map(move |error| (error.reason(), server(&|it| &it.http_errors[error as usize])));
+    event_errors
+        .chain([("users_full", events(&|it| &it.users_refused))])
+        .chain(http_errors)
+        .chain([("panic", server(&|it| &it.panics))])
+}
+
+fn write_connections(page: &mut Page, meters: &[Meters], live: &Live) {
     let total = |cell: &dyn Fn(&Meters) -> &Cell| {
         meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
     };
@@ -243,6 +250,7 @@ fn write_connections(page: &mut Page, meters: &[Meters]) {
         family
             .labelled(&[("state", &label)], total(&|meters| &meters.activities[activity as usize]));
     }
+    family.labelled(&[("state", &"watching")], live.watching());
     let mut family =
         page.family("millrace_worker_connections", "gauge", "Connections open now, by worker.");
     for (worker, meters) in meters.iter().enumerate() {
@@ -264,6 +272,7 @@ fn write_connections(page: &mut Page, meters: &[Meters]) {
     for (closed, label) in Closed::ALL {
         family.labelled(&[("reason", &label)], total(&|meters| &meters.closed[closed as usize]));
     }
+    family.labelled(&[("reason", &"watching_ended")], live.ended());
     page.family("millrace_received_bytes_total", "counter", "Bytes received from clients.")
         .value(total(&|meters| &meters.received_bytes));
     page.family("millrace_sent_bytes_total", "counter", "Bytes sent to clients.")

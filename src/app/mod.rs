@@ -1,13 +1,15 @@
 //! The one room that knows both HTTP and statistics: what each route answers.
 //!
-//! [`routes`] is the table of what exists, [`handlers`] answers one worker's requests, [`metrics`]
-//! and [`access_log`] tell operators about them.
+//! [`routes`] is the table of what exists, [`handlers`] answers one worker's requests, [`page`] is what
+//! people see of them and [`live`] what feeds it, [`metrics`] and [`access_log`] tell operators.
 
 mod access_log;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handlers;
+pub mod live;
 mod metrics;
+mod page;
 pub mod routes;
 
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use crate::options::Options;
 use crate::server::meters::Meters;
 use crate::stats::Statistics;
 pub use handlers::App;
+use live::Live;
 use metrics::RequestMeters;
 
 /// What the handlers of all workers share.
@@ -27,6 +30,8 @@ pub struct Shared {
     /// What the server counts, a row a worker.
     pub server_meters: Arc<[Meters]>,
     request_meters: Box<[RequestMeters]>,
+    /// Who watches.
+    live: Live,
     reset_allowed: bool,
     access_log: bool,
     draining: AtomicBool,
@@ -39,6 +44,7 @@ impl Shared {
             statistics: Statistics::new(workers, keys, options.max_users),
             server_meters: (0..workers).map(|_| Meters::default()).collect(),
             request_meters: (0..workers).map(|_| RequestMeters::default()).collect(),
+            live: Live::new(),
             reset_allowed: options.allow_reset,
             access_log: options.access_log,
             draining: AtomicBool::new(false),

@@ -15,6 +15,12 @@ pub enum Route {
     Reset,
     /// Metrics for Prometheus.
     Metrics,
+    /// The dashboard.
+    Page,
+    /// What the dashboard shows, as it changes.
+    Live,
+    /// The description of this interface.
+    OpenApi,
 }
 
 /// What a request asks for.
@@ -40,6 +46,9 @@ const TABLE: [(&str, Route); Route::COUNT] = [
     ("/health", Route::Health),
     ("/metrics", Route::Metrics),
     ("/reset", Route::Reset),
+    ("/", Route::Page),
+    ("/live", Route::Live),
+    ("/openapi.json", Route::OpenApi),
 ];
 
 /// What the server takes anywhere, for `OPTIONS *`.
@@ -47,9 +56,9 @@ pub const SERVER_METHODS: &str = "GET, HEAD, POST";
 
 impl Route {
     /// How many routes there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 8;
 
-    /// The path without its slash, as a label.
+    /// A name for metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Route::Event => "event",
@@ -57,6 +66,9 @@ impl Route {
             Route::Health => "health",
             Route::Reset => "reset",
             Route::Metrics => "metrics",
+            Route::Page => "page",
+            Route::Live => "live",
+            Route::OpenApi => "openapi",
         }
     }
 
@@ -64,16 +76,14 @@ impl Route {
     pub const fn methods(self) -> &'static str {
         match self {
             Route::Event | Route::Reset => "POST",
-            Route::Stats | Route::Health | Route::Metrics => "GET, HEAD",
+            _ => "GET, HEAD",
         }
     }
 
     const fn takes(self, method: Method) -> bool {
         match self {
             Route::Event | Route::Reset => matches!(method, Method::Post),
-            Route::Stats | Route::Health | Route::Metrics => {
-                matches!(method, Method::Get | Method::Head)
-            }
+            _ => matches!(method, Method::Get | Method::Head),
         }
     }
 
@@ -89,13 +99,16 @@ pub fn resolve(request: &Request<'_>) -> Resolution {
     if request.method == Method::Unknown {
         return Resolution::NotImplemented;
     }
-    match TABLE.iter().find(|(path, _)| path.as_bytes() == request.path()) {
+    // A target in absolute form may have no path, which then is the root (RFC 9112, 3.2.2).
+    let path = match request.path() {
+        b"" if target::is_root(request.target(), b"") => b"/",
+        path => path,
+    };
+    match TABLE.iter().find(|(other, _)| other.as_bytes() == path) {
         Some(&(_, route)) if route.takes(request.method) => Resolution::Found(route),
         Some(&(_, route)) => Resolution::MethodNotAllowed(Some(route)),
         None if request.target() == b"*" => Resolution::Server,
-        None if request.path().is_empty() && !target::is_root(request.target(), request.path()) => {
-            Resolution::MethodNotAllowed(None)
-        }
+        None if path.is_empty() => Resolution::MethodNotAllowed(None),
         None => Resolution::NotFound,
     }
 }
@@ -109,7 +122,8 @@ mod tests {
     #[test]
     fn every_route_is_in_the_table_once() {
         for (i, (path, route)) in Route::all().enumerate() {
-            assert_eq!(path, format!("/{}", route.label()));
+            let name = path.trim_matches('/').trim_end_matches(".json");
+            assert_eq!(route.label(), if name.is_empty() { "page" } else { name });
             assert_eq!(Route::all().position(|(_, other)| other == route), Some(i));
         }
     }
@@ -129,7 +143,13 @@ mod tests {
             (Get, "/nothing", NotFound),
             (Get, "/stats/", NotFound),
             (Get, "http://h/health", Found(Route::Health)),
-            (Get, "http://h", NotFound),
+            (Get, "/", Found(Route::Page)),
+            (Head, "http://h", Found(Route::Page)),
+            (Get, "http://h?q", Found(Route::Page)),
+            (Post, "/", MethodNotAllowed(Some(Route::Page))),
+            (Get, "//", NotFound),
+            (Get, "/live?x=y", Found(Route::Live)),
+            (Get, "/openapi.json", Found(Route::OpenApi)),
             (Options, "*", Server),
             (Connect, "h:80", MethodNotAllowed(None)),
         ] {

@@ -21,7 +21,8 @@ use super::scan::{PATH, TOKEN, field_value_length};
 use super::target;
 use crate::limits::{FIELD_COUNT_MAX, HEADER_SECTION_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 
-/// The methods that HTTP defines (RFC 9110, 9; RFC 5789), and one for all others.
+/// The methods that HTTP defines (RFC 9110, 9; RFC 5789; QUERY, safe and with content), and one for
+/// all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Method {
@@ -34,6 +35,7 @@ pub enum Method {
     Options,
     Trace,
     Patch,
+    Query,
     /// A well-formed token that HTTP does not define.
     Unknown,
 }
@@ -356,6 +358,7 @@ impl Method {
             b"OPTIONS" => Method::Options,
             b"TRACE" => Method::Trace,
             b"PATCH" => Method::Patch,
+            b"QUERY" => Method::Query,
             _ => Method::Unknown,
         })
     }

@@ -122,6 +122,8 @@ pub enum Content<'a> {
     Bytes(&'static str, &'a [u8]),
     /// The head that these bytes would have, for `HEAD` (RFC 9110, 9.3.2).
     HeadOf(&'static str, &'a [u8]),
+    /// Content of this media type that follows until the connection ends (RFC 9112, 6.3, item 8).
+    Stream(&'static str),
 }
 
 /// `100 Continue` (RFC 9110, 15.2.1), the one interim response.
@@ -174,10 +176,11 @@ impl Responses {
         content: Content<'_>,
     ) {
         let (media_type, bytes) = match content {
-            Content::Empty => (None, &[][..]),
+            Content::Empty => (None, Some(&[][..])),
             Content::Bytes(media_type, bytes) | Content::HeadOf(media_type, bytes) => {
-                (Some(media_type), bytes)
+                (Some(media_type), Some(bytes))
             }
+            Content::Stream(media_type) => (Some(media_type), None),
         };
         let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
         put("HTTP/1.1 ");
@@ -190,12 +193,15 @@ impl Responses {
         }
         put(fields);
         put(persistence.field_line());
-        put("Content-Length: ");
-        put(itoa::Buffer::new().format(bytes.len()));
-        put("\r\nDate: ");
+        if let Some(bytes) = bytes {
+            put("Content-Length: ");
+            put(itoa::Buffer::new().format(bytes.len()));
+            put("\r\n");
+        }
+        put("Date: ");
         out.extend_from_slice(&self.date);
         out.extend_from_slice(b"\r\n\r\n");
-        if let Content::Bytes(..) = content {
+        if let Content::Bytes(_, bytes) = content {
             out.extend_from_slice(bytes);
         }
     }
@@ -253,6 +259,11 @@ mod tests {
         assert_eq!(
             answer(Persistence::Announced, Content::HeadOf("a/b", b"{}")),
             format!("{HEAD}Connection: keep-alive\r\n{TAIL}")
+        );
+        let (_, date) = TAIL.split_once("\r\n").unwrap();
+        assert_eq!(
+            answer(Persistence::Close, Content::Stream("a/b")),
+            format!("{HEAD}Connection: close\r\n{date}")
         );
     }
 

@@ -22,11 +22,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::Handler;
 use super::buffers::{Buffer, Buffers};
 use super::meters::{Activity, Closed, Meters};
 use super::stream::{Stream, receive, send};
 use super::timers::Class;
+use super::{After, Handler};
 use crate::http::exchange::Stage;
 use crate::http::head::Memo;
 use crate::http::response::CONTINUE;
@@ -100,6 +100,8 @@ pub enum Next {
     Again { answered: bool },
     /// The end.
     Close(Closed),
+    /// The connection is the handler's.
+    Detach,
 }
 
 /// Why the requests of one input came to an end.
@@ -110,6 +112,8 @@ enum Stop {
     Budget,
     /// The connection ends with this answer.
     End(Closed),
+    /// The connection is the handler's, with this answer.
+    Detach,
 }
 
 /// What is left of an input after its requests have been answered.
@@ -299,6 +303,7 @@ impl<S: Stream> Connection<S> {
         }
         match served.stop {
             Stop::End(reason) => self.end(reason, desk),
+            Stop::Detach => Next::Detach,
             Stop::Starved | Stop::Budget => self.after(served.requests > 0, desk),
         }
     }
@@ -385,9 +390,12 @@ impl<S: Stream> Connection<S> {
             };
             request.persistent &= !desk.draining;
             *answered_bytes = desk.output.len();
-            desk.handler.request(&self.peer, &request, desk.output);
+            let after = desk.handler.request(&self.peer, &request, desk.output);
             requests += 1;
             at += consumed;
+            if after == After::Detach {
+                break (Stop::Detach, 0);
+            }
             if !request.persistent {
                 break (Stop::End(Closed::AfterAnswer), 0);
             }

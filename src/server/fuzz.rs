@@ -163,8 +163,14 @@ pub fn converse<H: Handler>(
                 break next;
             }
         };
-        if let Next::Close(closed) = next {
-            break closed;
+        match next {
+            Next::Close(closed) => break closed,
+            Next::Detach => {
+                let (peer, _, unsent) = connection.depart(&mut buffers, &meters);
+                let answers = [&peer.taken[..], &unsent].concat();
+                return Outcome { answers, closed: Closed::AfterAnswer };
+            }
+            Next::Wait { .. } | Next::Again { .. } => {}
         }
     };
     connection.release(&mut buffers, &meters);

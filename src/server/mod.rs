@@ -44,8 +44,11 @@ use worker::{Order, Orders, Sockets, Worker};
 pub trait Handler: Send {
     /// The time, in whole seconds since 1970; called once a round of the poll loop.
     fn tick(&mut self, unix_s: u64);
-    /// Answers a request, now or when it next settles.
-    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>);
+    /// Answers a request, now or when it next settles, and says what becomes of the connection.
+    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> After;
+    /// Takes a connection that [`After::Detach`] was said of, once what was answered has left or is
+    /// part of it. The server knows it no more.
+    fn detached(&mut self, connection: Detached);
     /// Appends every answer that was put off. Called after the last request of a connection's turn,
     /// before the first answer leaves.
     fn settle(&mut self, out: &mut Vec<u8>);
@@ -60,6 +63,37 @@ pub trait Handler: Send {
     fn overloaded(&mut self, out: &mut Vec<u8>);
     /// The server is about to stop: from now on every answer is the last on its connection.
     fn drain(&mut self);
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It goes on, unless the request said otherwise.
+    GoOn,
+    /// It is the handler's: an answer without an end has begun. Nothing more is read from it.
+    Detach,
+}
+
+/// A connection that has left the server for an answer without an end.
+pub struct Detached {
+    /// The socket; it does not block.
+    pub socket: OwnedFd,
+    /// The part of the answer that the socket has not taken yet.
+    pub unsent: Vec<u8>,
+    /// Its place among the connections, free again when this is dropped.
+    pub seat: Seat,
+}
+
+/// A connection's place in the balance of its worker.
+pub struct Seat {
+    shared: Arc<Shared>,
+    worker: usize,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.balance.closed(self.worker);
+    }
 }
 
 /// How to serve.

@@ -24,11 +24,14 @@ impl Handler for Fragile {
         self.responses.refresh(unix_s);
     }
 
-    fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) {
+    fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) -> After {
         assert_ne!(request.path(), b"/panic", "asked to panic");
         self.panics_later |= request.path() == b"/panic-later";
         self.owed += 1;
+        After::GoOn
     }
+
+    fn detached(&mut self, _: Detached) {}
 
     fn settle(&mut self, out: &mut Vec<u8>) {
         assert!(!self.panics_later, "asked to panic later");

@@ -31,7 +31,7 @@ use super::meters::{Activity, Closed, Meters};
 use super::moving::{Departed, Moved};
 use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
-use super::{Config, Handler, Shared};
+use super::{Config, Detached, Handler, Seat, Shared};
 use crate::http::HttpError;
 use crate::http::head::Memo;
 use crate::limits::{
@@ -282,6 +282,16 @@ impl<H: Handler> Worker<H> {
                 }
             }
             Next::Close(reason) => self.close(key, reason),
+            Next::Detach => self.detach(key),
+        }
+    }
+
+    /// Gives a connection to the handler, with its place among the connections.
+    #[cold]
+    fn detach(&mut self, key: Key) {
+        let seat = Seat { shared: Arc::clone(&self.shared), worker: self.index };
+        if let Some(Moved { socket, unsent, .. }) = self.let_go(key) {
+            self.handler.detached(Detached { socket, unsent, seat });
         }
     }
 
@@ -507,19 +517,20 @@ impl<H: Handler> Worker<H> {
         for key in self.connections.keys() {
             if self.connections.get_mut(key).is_some_and(|connection| connection.is_open()) {
                 departed.connections.extend(self.let_go(key));
+                self.shared.balance.closed(self.index);
             }
         }
         // Whoever ordered this waits for it; if not any more, all of it is closed.
         let _ = self.departures.send(departed);
     }
 
+    /// Takes a connection out of everything but the balance.
     fn let_go(&mut self, key: Key) -> Option<Moved> {
         self.timers.disarm(key.index);
         let connection = self.connections.remove(key)?;
         let meters = &self.shared.meters[self.index];
         let (mut stream, held, unsent) = connection.depart(&mut self.buffers, meters);
         meters.connections.subtract(1);
-        self.shared.balance.closed(self.index);
         self.poll.registry().deregister(&mut stream).ok()?;
         Some(Moved { socket: stream.into(), held, unsent })
     }

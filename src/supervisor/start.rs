@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::{Wake, failed, start_workers};
-use crate::app;
+use crate::app::{self, live};
 use crate::handover::Predecessor;
 use crate::limits::{DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS};
 use crate::options::{Listen, Options};
@@ -47,6 +47,7 @@ pub(super) fn start(
     let shared = app::Shared::new(options, config.workers, keys()?);
     let address = bound.address();
     let server = start_workers(bound, config, &shared, wake, 0)?;
+    live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
     server.begin();
     Ok(Started { config, shared, server, address })
 }
@@ -86,6 +87,7 @@ fn prepare(
         .map_err(failed("cannot use what was handed over"))?;
     let address = bound.address();
     let server = start_workers(bound, config, &shared, wake, 0)?;
+    live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
     Ok(Started { config, shared, server, address })
 }
 

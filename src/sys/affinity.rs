@@ -32,6 +32,21 @@ pub fn pin(index: usize) -> io::Result<usize> {
     Ok(processor)
 }
 
+/// Lets other threads run first where there are fewer processors than threads that could run
+/// (nice(1)); for the calling thread only.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn yield_to_others() -> io::Result<()> {
+    const NICENESS: libc::c_int = 10;
+    // SAFETY: setpriority(2) takes numbers; on Linux 0 means the calling thread.
+    match unsafe { libc::setpriority(libc::PRIO_PROCESS as _, 0, NICENESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn bind(processor: usize) -> io::Result<()> {
     // SAFETY: a `cpu_set_t` is an array of integers, for which all zeros is the empty set.
     let mut set: libc::cpu_set_t = unsafe { zeroed() };

@@ -248,7 +248,8 @@ impl Answer {
 /// A raw client.
 pub struct Client {
     pub stream: TcpStream,
-    received: Vec<u8>,
+    /// What has come behind the last answer.
+    pub received: Vec<u8>,
 }
 
 impl Client {

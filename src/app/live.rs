@@ -1,0 +1,216 @@
+//! `/live`: what the dashboard shows, as server-sent events (WHATWG HTML, 9.2).
+//!
+//! A watcher's connection leaves the workers with the head of its answer, and belongs to one thread
+//! from then on, which makes one line of JSON four times a second, from one snapshot, and offers it
+//! to each watcher's socket. So a thousand watchers cost the workers nothing but the processor time
+//! of that thread, which runs after theirs where there is not enough for all.
+//!
+//! A watcher that does not take a line has missed it: at most the rest of one line is kept for it, and
+//! as long as there is one, the next lines are not for it. Its socket's send queue is made small, so
+//! that the kernel does not keep minutes of the past for it either. Without watchers the thread sleeps.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::Shared;
+use super::handlers::write_statistics;
+use super::metrics::request_errors;
+use crate::limits::{LIVE_SEND_QUEUE_BYTES, LIVE_STALL_MS, LIVE_TICK_MS, LIVE_WATCHERS_MAX};
+use crate::log;
+use crate::server::{Detached, Seat};
+use crate::sys::{affinity, clock, sandbox};
+
+/// The way to the thread, and what it counts.
+pub struct Live {
+    arrivals: Sender<Detached>,
+    /// Until the thread has taken it.
+    arrived: Mutex<Option<Receiver<Detached>>>,
+    watching: AtomicU64,
+    ended: AtomicU64,
+    started_ns: u64,
+}
+
+impl Live {
+    /// No watchers, and no thread yet.
+    pub fn new() -> Live {
+        let (arrivals, arrived) = mpsc::channel();
+        Live {
+            arrivals,
+            arrived: Mutex::new(Some(arrived)),
+            watching: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            started_ns: clock::exact_ns(),
+        }
+    }
+
+    /// Watchers now.
+    pub fn watching(&self) -> u64 {
+        self.watching.load(Relaxed)
+    }
+
+    /// Watchers that have gone.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Relaxed)
+    }
+
+    /// Takes a place among the watchers, if one is left.
+    pub fn admit(&self) -> bool {
+        let admit = |watching| (watching < LIVE_WATCHERS_MAX).then_some(watching + 1);
+        self.watching.fetch_update(Relaxed, Relaxed, admit).is_ok()
+    }
+
+    /// Takes the connection of a watcher that was admitted.
+    pub fn watch(&self, connection: Detached) {
+        // Without the thread, as in tests, the connection is closed.
+        if self.arrivals.send(connection).is_err() {
+            self.end(1);
+        }
+    }
+
+    fn end(&self, watchers: u64) {
+        self.watching.fetch_sub(watchers, Relaxed);
+        self.ended.fetch_add(watchers, Relaxed);
+    }
+}
+
+/// Starts the thread; to be called once.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(shared: &Arc<Shared>, confined: bool) -> io::Result<()> {
+    let arrived = shared.live.arrived.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(arrived) = arrived else { return Ok(()) };
+    let shared = Arc::clone(shared);
+    thread::Builder::new().name("live".into()).spawn(move || {
+        if let Err(error) = affinity::yield_to_others() {
+            log::warn("the dashboard's thread runs as early as workers", &[("error", &error)]);
+        }
+        if confined && let Err(error) = sandbox::confine_thread() {
+            log::warn("a thread keeps system calls that it does not need", &[("error", &error)]);
+        }
+        serve(&shared, &arrived);
+    })?;
+    Ok(())
+}
+
+/// One watcher's connection.
+struct Watcher {
+    stream: TcpStream,
+    /// The rest of the head or of a line.
+    unsent: Vec<u8>,
+    /// When something was left for the first time since nothing was.
+    stalled_at: Option<Instant>,
+    _seat: Seat,
+}
+
+/// Serves watchers as long as the process lives.
+fn serve(shared: &Shared, arrived: &Receiver<Detached>) {
+    let mut watchers: Vec<Watcher> = Vec::new();
+    let mut line = Vec::new();
+    while let Ok(first) = arrived.recv() {
+        watchers.extend(Watcher::new(first, &shared.live));
+        let mut tick_at = Instant::now();
+        while !watchers.is_empty() {
+            match arrived.recv_timeout(tick_at.saturating_duration_since(Instant::now())) {
+                Ok(next) => watchers.extend(Watcher::new(next, &shared.live)),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    // After a pause of the whole machine there is no point in catching up.
+                    tick_at = Instant::now() + Duration::from_millis(LIVE_TICK_MS);
+                    line.clear();
+                    write_tick(&mut line, shared);
+                    let before = watchers.len();
+                    watchers.retain_mut(|watcher| watcher.offer(&line).is_ok());
+                    shared.live.end((before - watchers.len()) as u64);
+                }
+            }
+        }
+    }
+}
+
+impl Watcher {
+    fn new(connection: Detached, live: &Live) -> Option<Watcher> {
+        let Detached { socket, unsent, seat } = connection;
+        let stream = TcpStream::from(socket);
+        match SockRef::from(&stream).set_send_buffer_size(LIVE_SEND_QUEUE_BYTES) {
+            Ok(()) => Some(Watcher { stream, unsent, stalled_at: None, _seat: seat }),
+            Err(_) => {
+                live.end(1);
+                None
+            }
+        }
+    }
+
+    /// Sends the line, or the rest of an earlier one.
+    ///
+    /// # Errors
+    /// When the watcher has gone, or takes nothing for too long.
+    fn offer(&mut self, line: &[u8]) -> io::Result<()> {
+        let was_whole = self.unsent.is_empty();
+        let bytes = if was_whole { line } else { &self.unsent };
+        let sent = match self.stream.write(bytes) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if sent > 0 || was_whole {
+            self.stalled_at = None;
+        }
+        match (was_whole, sent) {
+            // Missed as a whole.
+            (true, 0) => {}
+            (true, sent) => self.unsent.extend_from_slice(&line[sent..]),
+            (false, sent) => drop(self.unsent.drain(..sent)),
+        }
+        let stalled =
+            sent == 0 && self.stalled_at.get_or_insert_with(Instant::now).elapsed() > STALL;
+        if stalled { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+}
+
+const STALL: Duration = Duration::from_millis(LIVE_STALL_MS);
+
+/// The beginning of a stream: how soon a browser may come back when it ends.
+pub fn write_beginning(out: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail, here and below.
+    let _ = write!(out, "retry: {LIVE_RETRY_MS}\n\n");
+}
+
+const LIVE_RETRY_MS: u64 = 1_000;
+
+/// One event: a line of JSON. Everything but the errors and the connections is of one instant.
+fn write_tick(out: &mut Vec<u8>, shared: &Shared) {
+    let snapshot = shared.statistics.snapshot();
+    let now_ns = clock::exact_ns();
+    let up_ms = now_ns.saturating_sub(shared.live.started_ns) / 1_000_000;
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = write!(out, "data: {{\"version\":\"{version}\",\"upMs\":{up_ms},\"stats\":");
+    write_statistics(out, &snapshot);
+    let connections = shared.server_meters.iter().map(|meters| meters.connections.read());
+    let _ = write!(
+        out,
+        ",\"connections\":{},\"watchers\":{},\"workers\":[",
+        connections.sum::<u64>(),
+        shared.live.watching()
+    );
+    for (worker, (events, meters)) in
+        snapshot.worker_events.iter().zip(&shared.server_meters[..]).enumerate()
+    {
+        let comma = if worker > 0 { "," } else { "" };
+        let _ = write!(out, "{comma}[{events},{}]", meters.connections.read());
+    }
+    out.extend_from_slice(b"],\"errors\":{");
+    let errors = request_errors(shared).filter(|&(_, count)| count > 0);
+    for (i, (reason, count)) in errors.enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        let _ = write!(out, "{comma}\"{reason}\":{count}");
+    }
+    out.extend_from_slice(b"}}\n\n");
+}
