@@ -10,6 +10,7 @@ pub mod health;
 pub mod http;
 pub mod limits;
 pub mod log;
+mod mailbox;
 pub mod options;
 pub mod server;
 pub mod service;

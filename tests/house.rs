@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, and those of them that each may name.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
+    ("mailbox", &[]),
     ("limits", &[]),
     ("calendar", &[]),
     ("sys", &["limits"]),
@@ -13,12 +14,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("http", &["calendar", "limits"]),
     ("event", &["limits"]),
     ("stats", &["limits"]),
-    ("server", &["limits", "log", "sys", "http"]),
-    ("app", &["limits", "log", "sys", "http", "event", "stats", "server", "options"]),
+    ("server", &["limits", "log", "mailbox", "sys", "http"]),
+    ("app", &["limits", "log", "mailbox", "sys", "http", "event", "stats", "server", "options"]),
     ("health", &["limits", "options"]),
     ("service", &["log", "sys"]),
     ("handover", &["limits", "sys", "server", "stats"]),
-    ("supervisor", &["limits", "log", "sys", "options", "server", "app", "handover", "service"]),
+    (
+        "supervisor",
+        &["limits", "log", "mailbox", "sys", "options", "server", "app", "handover", "service"],
+    ),
 ];
 
 const LINES_MAX: usize = 600;

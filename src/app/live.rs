@@ -11,9 +11,8 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,26 +23,23 @@ use super::handlers::write_statistics;
 use super::metrics::request_errors;
 use crate::limits::{LIVE_SEND_QUEUE_BYTES, LIVE_STALL_MS, LIVE_TICK_MS, LIVE_WATCHERS_MAX};
 use crate::log;
+use crate::mailbox::Mailbox;
 use crate::server::{Detached, Seat};
 use crate::sys::{affinity, clock, sandbox};
 
 /// The way to the thread, and what it counts.
 pub struct Live {
-    arrivals: Sender<Detached>,
-    /// Until the thread has taken it.
-    arrived: Mutex<Option<Receiver<Detached>>>,
+    arrivals: Mailbox<Detached>,
     watching: AtomicU64,
     ended: AtomicU64,
     started_ns: u64,
 }
 
 impl Live {
-    /// No watchers, and no thread yet.
-    pub fn new() -> Live {
-        let (arrivals, arrived) = mpsc::channel();
+    /// No watchers, and no thread yet: whoever comes has to wait for it.
+    pub(super) fn new() -> Live {
         Live {
-            arrivals,
-            arrived: Mutex::new(Some(arrived)),
+            arrivals: Mailbox::new(),
             watching: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             started_ns: clock::exact_ns(),
@@ -68,10 +64,7 @@ impl Live {
 
     /// Takes the connection of a watcher that was admitted.
     pub fn watch(&self, connection: Detached) {
-        // Without the thread, as in tests, the connection is closed.
-        if self.arrivals.send(connection).is_err() {
-            self.end(1);
-        }
+        self.arrivals.put(connection);
     }
 
     fn end(&self, watchers: u64) {
@@ -85,8 +78,6 @@ impl Live {
 /// # Errors
 /// When no thread can be started.
 pub fn start(shared: &Arc<Shared>, confined: bool) -> io::Result<()> {
-    let arrived = shared.live.arrived.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(arrived) = arrived else { return Ok(()) };
     let shared = Arc::clone(shared);
     thread::Builder::new().name("live".into()).spawn(move || {
         if let Err(error) = affinity::yield_to_others() {
@@ -95,7 +86,7 @@ pub fn start(shared: &Arc<Shared>, confined: bool) -> io::Result<()> {
         if confined && let Err(error) = sandbox::confine_thread() {
             log::warn("a thread keeps system calls that it does not need", &[("error", &error)]);
         }
-        serve(&shared, &arrived);
+        serve(&shared);
     })?;
     Ok(())
 }
@@ -111,27 +102,24 @@ struct Watcher {
 }
 
 /// Serves watchers as long as the process lives.
-fn serve(shared: &Shared, arrived: &Receiver<Detached>) {
+fn serve(shared: &Shared) -> ! {
     let mut watchers: Vec<Watcher> = Vec::new();
     let mut line = Vec::new();
-    while let Ok(first) = arrived.recv() {
-        watchers.extend(Watcher::new(first, &shared.live));
-        let mut tick_at = Instant::now();
-        while !watchers.is_empty() {
-            match arrived.recv_timeout(tick_at.saturating_duration_since(Instant::now())) {
-                Ok(next) => watchers.extend(Watcher::new(next, &shared.live)),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    // After a pause of the whole machine there is no point in catching up.
-                    tick_at = Instant::now() + Duration::from_millis(LIVE_TICK_MS);
-                    line.clear();
-                    write_tick(&mut line, shared);
-                    let before = watchers.len();
-                    watchers.retain_mut(|watcher| watcher.offer(&line).is_ok());
-                    shared.live.end((before - watchers.len()) as u64);
-                }
-            }
+    let mut tick_at = Instant::now();
+    loop {
+        // Nobody watches: sleep until somebody does.
+        let deadline = (!watchers.is_empty()).then_some(tick_at);
+        if let Some(arrived) = shared.live.arrivals.take(deadline) {
+            watchers.extend(Watcher::new(arrived, &shared.live));
+            continue;
         }
+        // After a pause of the whole machine there is no point in catching up.
+        tick_at = Instant::now() + Duration::from_millis(LIVE_TICK_MS);
+        line.clear();
+        write_tick(&mut line, shared);
+        let before = watchers.len();
+        watchers.retain_mut(|watcher| watcher.offer(&line).is_ok());
+        shared.live.end((before - watchers.len()) as u64);
     }
 }
 

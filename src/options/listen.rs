@@ -72,8 +72,9 @@ impl HostPort {
     ///
     /// When a name cannot be resolved.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let mut addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
-        addresses.sort_by_key(SocketAddr::is_ipv6);
+        let resolved = (self.host.as_str(), self.port).to_socket_addrs()?;
+        let (mut addresses, mut others): (Vec<_>, Vec<_>) = resolved.partition(SocketAddr::is_ipv4);
+        addresses.append(&mut others);
         addresses.dedup();
         Ok(addresses)
     }

@@ -20,7 +20,6 @@ mod worker;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 
@@ -29,6 +28,7 @@ use mio::{Poll, Waker};
 
 use crate::http::{HttpError, Request};
 use crate::log;
+use crate::mailbox::Mailbox;
 use crate::sys::{affinity, sandbox};
 use balance::{Balance, Inbox};
 use meters::Meters;
@@ -191,7 +191,7 @@ impl Bound {
             .collect::<io::Result<_>>()?;
         let balance = Balance::new(config.workers, config.connections_max);
         let shared = Arc::new(Shared { orders: Orders::new(), balance, inboxes, meters });
-        let (sender, departures) = mpsc::channel();
+        let departures = Arc::new(Mailbox::new());
         let mut arrivals = deal(self.arrivals, config.workers).into_iter();
         let workers = polls
             .into_iter()
@@ -199,7 +199,7 @@ impl Bound {
             .enumerate()
             .map(|(index, (poll, listener))| {
                 let arrivals = arrivals.next().unwrap_or_default();
-                let sockets = Sockets { listener, arrivals, departures: sender.clone() };
+                let sockets = Sockets { listener, arrivals, departures: Arc::clone(&departures) };
                 Worker::new(index, Arc::clone(&shared), config, poll, sockets, handler(index))
             })
             .collect::<io::Result<Vec<_>>>()?;
@@ -258,7 +258,7 @@ pub struct Server {
     /// Until it was joined.
     waiter: Option<JoinHandle<()>>,
     start: Arc<Barrier>,
-    departures: Receiver<Departed>,
+    departures: Arc<Mailbox<Departed>>,
 }
 
 impl Server {
@@ -273,8 +273,8 @@ impl Server {
     pub fn depart(&self) -> Departed {
         self.order(Order::Depart);
         let mut all = Departed::default();
-        // Fewer, where a worker had to end before.
-        for departed in self.departures.iter().take(self.shared.inboxes.len()) {
+        // Each leaves something once, also one that had to end before.
+        for departed in (0..self.shared.inboxes.len()).filter_map(|_| self.departures.take(None)) {
             all.listeners.extend(departed.listeners);
             all.connections.extend(departed.connections);
         }

@@ -16,7 +16,6 @@ use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -39,6 +38,7 @@ use crate::limits::{
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::log;
+use crate::mailbox::Mailbox;
 use crate::sys::clock::{Moment, exact_ns, unix_seconds};
 use crate::sys::descriptors::Reserve;
 
@@ -92,7 +92,7 @@ pub struct Sockets {
     /// Connections from another server.
     pub arrivals: Vec<Moved>,
     /// Where to leave what departs.
-    pub departures: Sender<Departed>,
+    pub departures: Arc<Mailbox<Departed>>,
 }
 
 /// A worker, owned by its thread.
@@ -114,7 +114,9 @@ pub struct Worker<H> {
     /// Connections that have come from another server, until the worker runs.
     arrivals: Vec<Moved>,
     /// Where what departs is left.
-    departures: Sender<Departed>,
+    departures: Arc<Mailbox<Departed>>,
+    /// Whether something was left there.
+    departed: bool,
     connections: Slab<Connection<TcpStream>>,
     /// Connections in the slab that are being refused, and count for no limit.
     refused: usize,
@@ -157,6 +159,7 @@ impl<H: Handler> Worker<H> {
             reserve: Reserve::new()?,
             arrivals,
             departures,
+            departed: false,
             connections: Slab::new(),
             refused: 0,
             timers: Timers::new(&config.timeouts),
@@ -520,8 +523,8 @@ impl<H: Handler> Worker<H> {
                 self.shared.balance.closed(self.index);
             }
         }
-        // Whoever ordered this waits for it; if not any more, all of it is closed.
-        let _ = self.departures.send(departed);
+        self.departures.put(departed);
+        self.departed = true;
     }
 
     /// Takes a connection out of everything but the balance.
@@ -567,6 +570,15 @@ impl<H: Handler> Worker<H> {
         }
         for key in self.connections.keys() {
             self.close(key, Closed::Shutdown);
+        }
+    }
+}
+
+impl<H> Drop for Worker<H> {
+    /// Whoever waits for what departs must not wait for a worker that has ended.
+    fn drop(&mut self) {
+        if !self.departed {
+            self.departures.put(Departed::default());
         }
     }
 }

@@ -8,12 +8,12 @@ mod start;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use std::{env, io, panic, path, thread};
 
 use crate::app::{self, App};
 use crate::log;
+use crate::mailbox::Mailbox;
 use crate::options::Options;
 use crate::server::{Bound, Config, Server};
 use crate::service::{self, Manager};
@@ -41,7 +41,7 @@ struct Supervisor<'o> {
     watchdog: Option<Watchdog>,
     /// Where this program stands: what stands there at a restart is started.
     program: PathBuf,
-    wake: Sender<Wake>,
+    woken: Arc<Mailbox<Wake>>,
 }
 
 /// What comes after a word from somebody.
@@ -65,8 +65,8 @@ pub fn run(options: &Options) -> Result<(), String> {
     let passed = service::passed_socket()?;
     // Blocked before any thread starts, so that every thread inherits it and one waits for them.
     let signals = Signals::block().map_err(failed("cannot block signals"))?;
-    let (wake, woken) = mpsc::channel();
-    let started = start::start(options, passed, &wake)?;
+    let woken = Arc::new(Mailbox::new());
+    let started = start::start(options, passed, &woken)?;
     let mut supervisor = Supervisor {
         options,
         config: started.config,
@@ -76,14 +76,14 @@ pub fn run(options: &Options) -> Result<(), String> {
         manager: Manager::of_environment(),
         watchdog: service::watchdog_interval().map(Watchdog::new),
         program: program(),
-        wake: wake.clone(),
+        woken: Arc::clone(&woken),
     };
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            while let Ok(signal) = signals.wait(None)
-                && signal.is_none_or(|signal| wake.send(Wake::Signal(signal)).is_ok())
-            {}
+            while let Ok(signal) = signals.wait(None) {
+                signal.into_iter().for_each(|signal| woken.put(Wake::Signal(signal)));
+            }
         })
         .map_err(failed("cannot start a thread"))?;
     let workers = supervisor.config.workers;
@@ -94,17 +94,17 @@ pub fn run(options: &Options) -> Result<(), String> {
     );
     supervisor.manager.ready();
     loop {
-        match supervisor.wait(&woken)? {
+        match supervisor.wait()? {
             Next::Serve => {}
             Next::Stop => {
                 supervisor.manager.stopping();
                 supervisor.server.drain();
-                supervisor.finish(&woken);
+                supervisor.finish();
                 eprintln!("{}", supervisor.shared.summary());
                 return Ok(());
             }
             Next::Succeeded => {
-                supervisor.finish(&woken);
+                supervisor.finish();
                 return Ok(());
             }
         }
@@ -113,23 +113,22 @@ pub fn run(options: &Options) -> Result<(), String> {
 
 impl Supervisor<'_> {
     /// Waits for one word and acts on it.
-    fn wait(&mut self, woken: &Receiver<Wake>) -> Result<Next, String> {
-        let patience = self.watchdog.as_ref().map_or(Duration::MAX, Watchdog::remaining);
-        match woken.recv_timeout(patience) {
-            Ok(Wake::Signal(Signal::Interrupt | Signal::Terminate)) => Ok(Next::Stop),
-            Ok(Wake::Signal(Signal::HangUp)) if io::IsTerminal::is_terminal(&io::stderr()) => {
+    fn wait(&mut self) -> Result<Next, String> {
+        match self.woken.take(self.watchdog.as_ref().map(|watchdog| watchdog.due)) {
+            Some(Wake::Signal(Signal::Interrupt | Signal::Terminate)) => Ok(Next::Stop),
+            Some(Wake::Signal(Signal::HangUp)) if io::IsTerminal::is_terminal(&io::stderr()) => {
                 Ok(Next::Stop)
             }
-            Ok(Wake::Signal(Signal::HangUp)) => {
+            Some(Wake::Signal(Signal::HangUp)) => {
                 log::info("SIGHUP: there is no file to be opened again", &[]);
                 Ok(Next::Serve)
             }
-            Ok(Wake::Signal(Signal::User2)) => self.restart(),
-            Ok(Wake::Ended(generation)) if generation == self.generation => {
+            Some(Wake::Signal(Signal::User2)) => self.restart(),
+            Some(Wake::Ended(generation)) if generation == self.generation => {
                 Err(format!("no worker is left; {}", self.shared.summary()))
             }
-            Ok(Wake::Ended(_)) => Ok(Next::Serve),
-            Err(_) => {
+            Some(Wake::Ended(_)) => Ok(Next::Serve),
+            None => {
                 if let Some(watchdog) = &mut self.watchdog {
                     watchdog.look(&self.shared, &self.server, &self.manager);
                 }
@@ -139,25 +138,23 @@ impl Supervisor<'_> {
     }
 
     /// Lets what is in flight come to its end, but not for longer than the operator wants.
-    fn finish(&mut self, woken: &Receiver<Wake>) {
+    fn finish(&mut self) {
         let deadline = Instant::now() + self.options.drain_timeout;
         loop {
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            match woken.recv_timeout(remaining) {
-                Ok(Wake::Ended(generation)) if generation == self.generation => break,
-                Ok(Wake::Signal(Signal::Interrupt | Signal::Terminate)) => {
+            match self.woken.take(Some(deadline)) {
+                Some(Wake::Ended(generation)) if generation == self.generation => break,
+                Some(Wake::Signal(Signal::Interrupt | Signal::Terminate)) => {
                     log::warn("second signal: connections that were still open are cut", &[]);
                     break;
                 }
-                Ok(Wake::Signal(_) | Wake::Ended(_)) => {}
-                Err(RecvTimeoutError::Timeout) => {
+                Some(Wake::Signal(_) | Wake::Ended(_)) => {}
+                None => {
                     log::warn(
                         "the drain time-out is over: connections that were still open are cut",
                         &[],
                     );
                     break;
                 }
-                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         self.server.cut();
@@ -178,7 +175,7 @@ fn start_workers(
     bound: Bound,
     config: Config,
     shared: &Arc<app::Shared>,
-    wake: &Sender<Wake>,
+    woken: &Arc<Mailbox<Wake>>,
     generation: u64,
 ) -> Result<Server, String> {
     if config.sandbox
@@ -186,14 +183,13 @@ fn start_workers(
     {
         log::warn("privileges that are not needed are kept", &[("error", &error)]);
     }
-    let wake = wake.clone();
+    let woken = Arc::clone(woken);
     bound
         .start(
             config,
             Arc::clone(&shared.server_meters),
             |worker| App::new(shared, worker, clock::unix_seconds()),
-            // Nobody listens any more once a second signal or the time-out has ended the wait.
-            move || drop(wake.send(Wake::Ended(generation))),
+            move || woken.put(Wake::Ended(generation)),
         )
         .map_err(failed("cannot start the workers"))
 }

@@ -68,7 +68,7 @@ impl Supervisor<'_> {
         let started = Bound::adopt(departed, self.config.workers)
             .map_err(failed(CANNOT_RESUME))
             .and_then(|bound| {
-                start_workers(bound, self.config, &self.shared, &self.wake, self.generation)
+                start_workers(bound, self.config, &self.shared, &self.woken, self.generation)
             });
         self.server = started.map_err(|error| format!("{error}; {}", self.shared.summary()))?;
         self.server.begin();

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::{Wake, failed, start_workers};
 use crate::app::{self, live};
 use crate::handover::Predecessor;
 use crate::limits::{DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS};
+use crate::mailbox::Mailbox;
 use crate::options::{Listen, Options};
 use crate::server::{Bound, Config, Departed, Durations, Server};
 use crate::sys::{descriptors, random};
@@ -30,10 +30,10 @@ pub(super) struct Started {
 pub(super) fn start(
     options: &Options,
     passed: Option<OwnedFd>,
-    wake: &Sender<Wake>,
+    woken: &Arc<Mailbox<Wake>>,
 ) -> Result<Started, String> {
     if let Some(predecessor) = Predecessor::find().map_err(failed("cannot take over"))? {
-        return succeed(options, predecessor, wake);
+        return succeed(options, predecessor, woken);
     }
     let config = config(options, options.workers)?;
     let bound = match passed {
@@ -46,7 +46,7 @@ pub(super) fn start(
     };
     let shared = app::Shared::new(options, config.workers, keys()?);
     let address = bound.address();
-    let server = start_workers(bound, config, &shared, wake, 0)?;
+    let server = start_workers(bound, config, &shared, woken, 0)?;
     live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
     server.begin();
     Ok(Started { config, shared, server, address })
@@ -56,9 +56,9 @@ pub(super) fn start(
 fn succeed(
     options: &Options,
     mut predecessor: Predecessor,
-    wake: &Sender<Wake>,
+    woken: &Arc<Mailbox<Wake>>,
 ) -> Result<Started, String> {
-    match prepare(options, &mut predecessor, wake) {
+    match prepare(options, &mut predecessor, woken) {
         Ok(started) => {
             predecessor.take_over().map_err(failed("cannot take over"))?;
             started.server.begin();
@@ -75,7 +75,7 @@ fn succeed(
 fn prepare(
     options: &Options,
     predecessor: &mut Predecessor,
-    wake: &Sender<Wake>,
+    woken: &Arc<Mailbox<Wake>>,
 ) -> Result<Started, String> {
     let config = config(options, options.workers.max(predecessor.workers))?;
     let keys = keys()?;
@@ -86,7 +86,7 @@ fn prepare(
     let bound = Bound::adopt(departed, config.workers)
         .map_err(failed("cannot use what was handed over"))?;
     let address = bound.address();
-    let server = start_workers(bound, config, &shared, wake, 0)?;
+    let server = start_workers(bound, config, &shared, woken, 0)?;
     live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
     Ok(Started { config, shared, server, address })
 }
