@@ -137,7 +137,7 @@ pub const HEALTH_ANSWER_BYTES_MAX: u64 = 64 * 1024;
 // A restart.
 
 /// How long a server and its successor wait for each other's next word.
-pub const HANDOVER_PATIENCE_MS: u64 = 10_000;
+pub const HANDOVER_PATIENCE_MS: u64 = 5_000;
 /// Bytes of users' ids sent at a time.
 pub const HANDOVER_FRAME_BYTES: usize = 64 * 1024;
 /// How often the users that have come meanwhile are sent before the workers stop.

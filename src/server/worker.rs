@@ -534,7 +534,8 @@ impl<H: Handler> Worker<H> {
         let meters = &self.shared.meters[self.index];
         let (mut stream, held, unsent) = connection.depart(&mut self.buffers, meters);
         meters.connections.subtract(1);
-        self.poll.registry().deregister(&mut stream).ok()?;
+        // Should that fail, the poll watches in vain until this worker ends.
+        let _ = self.poll.registry().deregister(&mut stream);
         Some(Moved { socket: stream.into(), held, unsent })
     }
 
