@@ -99,18 +99,22 @@ pub fn resolve(request: &Request<'_>) -> Resolution {
     if request.method == Method::Unknown {
         return Resolution::NotImplemented;
     }
-    // A target in absolute form may have no path, which then is the root (RFC 9112, 3.2.2).
-    let path = match request.path() {
-        b"" if target::is_root(request.target(), b"") => b"/",
-        path => path,
-    };
-    match TABLE.iter().find(|(other, _)| other.as_bytes() == path) {
+    let find = |path: &[u8]| TABLE.iter().find(|(other, _)| other.as_bytes() == path);
+    match find(request.path()).or_else(|| find(path_of_root(request))) {
         Some(&(_, route)) if route.takes(request.method) => Resolution::Found(route),
         Some(&(_, route)) => Resolution::MethodNotAllowed(Some(route)),
         None if request.target() == b"*" => Resolution::Server,
-        None if path.is_empty() => Resolution::MethodNotAllowed(None),
+        None if request.path().is_empty() => Resolution::MethodNotAllowed(None),
         None => Resolution::NotFound,
     }
+}
+
+/// `/` for a target in absolute form without a path, which stands for it (RFC 9112, 3.2.2);
+/// otherwise the path as it is.
+#[cold]
+fn path_of_root<'b>(request: &Request<'b>) -> &'b [u8] {
+    let path = request.path();
+    if target::is_root(request.target(), path) { b"/" } else { path }
 }
 
 #[cfg(test)]

@@ -64,8 +64,8 @@ const USAGE: &str = "Usage: millrace [OPTIONS]";
 
 pub(super) const GENERAL: &[&str] = &[
     "Takes events, each a user and a value, by POST /event, and answers GET /stats with their exact \
-     number, the number of distinct users, the exact sum and the average. GET /health and GET \
-     /metrics are for monitoring.",
+     number, the number of distinct users, the exact sum and the average. GET / shows them live in a \
+     browser; GET /health and GET /metrics are for monitoring; GET /openapi.json describes it all.",
     "A value follows its option as '--workers 4', '--workers=4', '-w 4' or '-w4'. Of an option given \
      twice the last counts. Each option may also be set by an environment variable, which the \
      command line overrides; an empty one counts as unset. A switch is turned on by 1, true, yes or \

@@ -12,6 +12,7 @@ pub mod fuzz;
 mod listener;
 pub mod meters;
 mod moving;
+mod orders;
 mod slab;
 mod stream;
 mod timers;
@@ -33,8 +34,9 @@ use crate::sys::{affinity, sandbox};
 use balance::{Balance, Inbox};
 use meters::Meters;
 pub use moving::{Departed, Moved};
+use orders::{Order, Orders};
 pub use timers::Durations;
-use worker::{Order, Orders, Sockets, Worker};
+use worker::{Sockets, Worker};
 
 /// Answers the requests of one worker's connections.
 ///

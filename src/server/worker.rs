@@ -11,11 +11,12 @@
 //! A connection never gets two turns in a row while others wait, so the depth of one client's
 //! pipeline is not felt by the others.
 
+mod moves;
+
 use std::io;
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use mio::event::Event;
@@ -28,9 +29,10 @@ use super::connection::{Connection, Desk, Next};
 use super::listener::{Accepted, accept};
 use super::meters::{Activity, Closed, Meters};
 use super::moving::{Departed, Moved};
+use super::orders::Order;
 use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
-use super::{Config, Detached, Handler, Seat, Shared};
+use super::{Config, Handler, Shared};
 use crate::http::HttpError;
 use crate::http::head::Memo;
 use crate::limits::{
@@ -46,44 +48,6 @@ use crate::sys::descriptors::Reserve;
 const LISTENER: Token = Token(usize::MAX);
 /// The token of the waker.
 pub const WAKER: Token = Token(usize::MAX - 1);
-
-/// What all workers are told to do.
-pub struct Orders(AtomicU8);
-
-/// An order, each stronger than the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
-    /// Serve.
-    Run,
-    /// Give up the listening socket and all connections that go on, then end.
-    Depart,
-    /// Accept what waits, answer what is under way, then end.
-    Drain,
-    /// End now.
-    Cut,
-}
-
-impl Orders {
-    /// [`Order::Run`].
-    pub fn new() -> Self {
-        Orders(AtomicU8::new(Order::Run as u8))
-    }
-
-    /// Gives the order, unless a stronger one stands.
-    pub fn give(&self, order: Order) {
-        self.0.fetch_max(order as u8, Ordering::Release);
-    }
-
-    /// The order that stands.
-    pub fn read(&self) -> Order {
-        match self.0.load(Ordering::Acquire) {
-            0 => Order::Run,
-            1 => Order::Depart,
-            2 => Order::Drain,
-            _ => Order::Cut,
-        }
-    }
-}
 
 /// What a worker begins with, and where it leaves what it has when it is to depart.
 pub struct Sockets {
@@ -289,15 +253,6 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Gives a connection to the handler, with its place among the connections.
-    #[cold]
-    fn detach(&mut self, key: Key) {
-        let seat = Seat { shared: Arc::clone(&self.shared), worker: self.index };
-        if let Some(Moved { socket, unsent, .. }) = self.let_go(key) {
-            self.handler.detached(Detached { socket, unsent, seat });
-        }
-    }
-
     /// One more turn for each connection that was due one before this round.
     fn serve_due(&mut self) {
         for key in mem::take(&mut self.due) {
@@ -425,25 +380,6 @@ impl<H: Handler> Worker<H> {
         self.own(connection);
     }
 
-    /// Goes on with a connection of another server.
-    fn arrive(&mut self, moved: Moved) {
-        self.shared.balance.came_with(self.index);
-        let Moved { socket, held, unsent } = moved;
-        let stream = TcpStream::from(socket);
-        let Ok(peer) = stream.peer_addr() else {
-            // The client has gone meanwhile.
-            self.shared.balance.closed(self.index);
-            return;
-        };
-        let bytes_max = self.config.content_bytes_max;
-        let connection = Connection::arrive(stream, peer, bytes_max, &held, &unsent);
-        if let Some(key) = self.own(connection) {
-            // What it holds makes no edge.
-            self.connections.get_mut(key).expect("it is owned").queued = true;
-            self.due.push(key);
-        }
-    }
-
     /// Watches a connection that is counted in the balance already, as one of its own.
     fn own(&mut self, connection: Connection<TcpStream>) -> Option<Key> {
         self.meters().connections.add(1);
@@ -500,45 +436,6 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Gives up the listener, whose queue stays as it is, and every connection that goes on; those
-    /// that have seen their last request stay until their peers have read the answer.
-    ///
-    /// What departs must be taken out of the poll: an open file is watched for as long as anybody
-    /// has it, and the next server will.
-    fn depart(&mut self) {
-        let Some(mut listener) = self.listener.take() else { return };
-        self.accept_retry_at = None;
-        let mut departed = Departed::default();
-        let registry = self.poll.registry();
-        if let Err(error) = registry.deregister(&mut listener) {
-            log::warn("a listening socket is still watched", &[("error", &error)]);
-        }
-        departed.listeners.push(listener.into());
-        for (stream, peer) in self.shared.inboxes[self.index].close() {
-            self.adopt(stream, peer);
-        }
-        for key in self.connections.keys() {
-            if self.connections.get_mut(key).is_some_and(|connection| connection.is_open()) {
-                departed.connections.extend(self.let_go(key));
-                self.shared.balance.closed(self.index);
-            }
-        }
-        self.departures.put(departed);
-        self.departed = true;
-    }
-
-    /// Takes a connection out of everything but the balance.
-    fn let_go(&mut self, key: Key) -> Option<Moved> {
-        self.timers.disarm(key.index);
-        let connection = self.connections.remove(key)?;
-        let meters = &self.shared.meters[self.index];
-        let (mut stream, held, unsent) = connection.depart(&mut self.buffers, meters);
-        meters.connections.subtract(1);
-        // Should that fail, the poll watches in vain until this worker ends.
-        let _ = self.poll.registry().deregister(&mut stream);
-        Some(Moved { socket: stream.into(), held, unsent })
-    }
-
     /// Stops accepting, so that what is under way comes to its end.
     ///
     /// Closing a SO_REUSEPORT socket resets what waits in its queue, so the queue is emptied first.
@@ -571,15 +468,6 @@ impl<H: Handler> Worker<H> {
         }
         for key in self.connections.keys() {
             self.close(key, Closed::Shutdown);
-        }
-    }
-}
-
-impl<H> Drop for Worker<H> {
-    /// Whoever waits for what departs must not wait for a worker that has ended.
-    fn drop(&mut self) {
-        if !self.departed {
-            self.departures.put(Departed::default());
         }
     }
 }
