@@ -96,14 +96,14 @@ struct Watcher {
     stream: TcpStream,
     /// The rest of the head or of a line.
     unsent: Vec<u8>,
-    /// When something was left for the first time since nothing was.
+    /// Since when it has taken nothing.
     stalled_at: Option<Instant>,
-    _seat: Seat,
 }
 
 /// Serves watchers as long as the process lives.
 fn serve(shared: &Shared) -> ! {
-    let mut watchers: Vec<Watcher> = Vec::new();
+    // Each with its place among the server's connections.
+    let mut watchers: Vec<(Watcher, Seat)> = Vec::new();
     let mut line = Vec::new();
     let mut tick_at = Instant::now();
     loop {
@@ -118,17 +118,17 @@ fn serve(shared: &Shared) -> ! {
         line.clear();
         write_tick(&mut line, shared);
         let before = watchers.len();
-        watchers.retain_mut(|watcher| watcher.offer(&line).is_ok());
+        watchers.retain_mut(|(watcher, _)| watcher.offer(&line).is_ok());
         shared.live.end((before - watchers.len()) as u64);
     }
 }
 
 impl Watcher {
-    fn new(connection: Detached, live: &Live) -> Option<Watcher> {
+    fn new(connection: Detached, live: &Live) -> Option<(Watcher, Seat)> {
         let Detached { socket, unsent, seat } = connection;
         let stream = TcpStream::from(socket);
         match SockRef::from(&stream).set_send_buffer_size(LIVE_SEND_QUEUE_BYTES) {
-            Ok(()) => Some(Watcher { stream, unsent, stalled_at: None, _seat: seat }),
+            Ok(()) => Some((Watcher { stream, unsent, stalled_at: None }, seat)),
             Err(_) => {
                 live.end(1);
                 None
@@ -148,7 +148,7 @@ impl Watcher {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
         };
-        if sent > 0 || was_whole {
+        if sent > 0 {
             self.stalled_at = None;
         }
         match (was_whole, sent) {
@@ -201,4 +201,88 @@ fn write_tick(out: &mut Vec<u8>, shared: &Shared) {
         let _ = write!(out, "{comma}\"{reason}\":{count}");
     }
     out.extend_from_slice(b"}}\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn no_more_are_admitted_than_there_may_be() {
+        let live = Live::new();
+        assert!((0..LIVE_WATCHERS_MAX).all(|_| live.admit()));
+        assert!(!live.admit());
+        live.end(1);
+        assert!(live.admit() && !live.admit());
+        assert_eq!((live.watching(), live.ended()), (LIVE_WATCHERS_MAX, 1));
+    }
+
+    /// A line that tells its number and is easily seen to be whole.
+    fn line(number: usize) -> Vec<u8> {
+        format!("data: {number:06}{}\n\n", "x".repeat(number % 700)).into_bytes()
+    }
+
+    #[test]
+    fn who_reads_late_has_missed_lines_but_reads_whole_ones() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        SockRef::from(&stream).set_send_buffer_size(LIVE_SEND_QUEUE_BYTES).unwrap();
+        SockRef::from(&reader).set_recv_buffer_size(4_096).unwrap();
+        let mut watcher = Watcher { stream, unsent: Vec::new(), stalled_at: None };
+        let mut received = Vec::new();
+        let (mut room, mut kept_bytes) = ([0; 3_000], 0);
+        for number in 0..4_000 {
+            watcher.offer(&line(number)).unwrap();
+            kept_bytes = kept_bytes.max(watcher.unsent.len());
+            assert!(kept_bytes < line(699).len());
+            // Nothing for a long time, then some at a time.
+            if number > 1_000 && number % 3 == 0 {
+                let count = reader.read(&mut room).unwrap();
+                received.extend_from_slice(&room[..count]);
+            }
+        }
+        assert!(kept_bytes > 0, "a line was sent in part");
+        drop(watcher);
+        reader.read_to_end(&mut received).unwrap();
+        let text = String::from_utf8(received).unwrap();
+        let mut lines: Vec<&str> = text.split_inclusive("\n\n").collect();
+        if !text.ends_with("\n\n") {
+            lines.pop();
+        }
+        let numbers: Vec<usize> = lines
+            .iter()
+            .map(|text| {
+                let number = text["data: ".len()..][..6].parse().unwrap();
+                assert_eq!(text.as_bytes(), line(number));
+                number
+            })
+            .collect();
+        assert!(numbers.is_sorted() && numbers[0] == 0 && numbers.len() > 100);
+        assert!(numbers.len() < 4_000, "none was missed");
+    }
+
+    #[test]
+    fn who_takes_nothing_or_has_gone_is_not_served_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let long_ago = Instant::now().checked_sub(2 * STALL).unwrap();
+        let mut watcher = Watcher { stream, unsent: Vec::new(), stalled_at: None };
+        while watcher.stalled_at.is_none() {
+            watcher.offer(&[b'x'; 65_536]).unwrap();
+        }
+        watcher.stalled_at = Some(long_ago);
+        assert_eq!(watcher.offer(b"x").unwrap_err().kind(), ErrorKind::TimedOut);
+        drop(reader);
+        assert!((0..100).any(|_| {
+            thread::sleep(Duration::from_millis(1));
+            watcher.offer(b"x").is_err_and(|error| error.kind() != ErrorKind::TimedOut)
+        }));
+    }
 }
