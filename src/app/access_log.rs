@@ -103,6 +103,13 @@ impl AccessLog {
     }
 }
 
+impl Drop for AccessLog {
+    /// The last requests of a worker are answered after its last round.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// Appends what a client sent; what could end the quotes or the line, or is no ASCII, as `\xHH`.
 fn quote(lines: &mut Vec<u8>, value: &[u8]) {
     for &byte in value {
