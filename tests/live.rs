@@ -148,6 +148,25 @@ fn a_stop_ends_streams_and_a_restart_lets_watchers_come_back() {
 }
 
 #[test]
+fn watchers_who_go_at_once_leave_no_trace() {
+    let server = Server::start(&["--workers", "2"]);
+    for i in 0..400 {
+        let mut client = server.connect();
+        client.send(get("/live").as_bytes());
+        if i % 2 == 0 {
+            // Closing so resets the connection, often before its answer has begun.
+            let now = Some(Duration::ZERO);
+            socket2::SockRef::from(&client.stream).set_linger(now).expect("set");
+        }
+    }
+    server.wait_until("nobody is said to watch", |server| {
+        server.metric(r#"millrace_connections{state="watching"}"#) == 0.0
+    });
+    let mut watcher = Watcher::new(&server);
+    assert_eq!(watcher.reading()["watchers"], 1);
+}
+
+#[test]
 fn many_watchers_are_served_and_too_many_are_told() {
     let server = Server::start(&["--workers", "2"]);
     let mut watchers: Vec<_> = (0..300).map(|_| Watcher::new(&server)).collect();

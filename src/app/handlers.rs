@@ -254,7 +254,7 @@ impl App {
     fn admits_watcher(&self, request: &Request<'_>) -> bool {
         request.method == Method::Get
             && !self.shared.draining.load(Ordering::Relaxed)
-            && self.shared.live.admit()
+            && self.shared.live.has_room()
     }
 
     /// Begins an answer without an end.
