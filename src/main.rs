@@ -4,7 +4,7 @@ use std::env;
 use std::process::ExitCode;
 
 use millrace::options::{self, Invocation};
-use millrace::{health, supervisor};
+use millrace::{health, log, supervisor};
 
 /// Bad usage, as is the custom.
 const EXIT_USAGE: u8 = 2;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("millrace: {error}\nTry 'millrace --help'.");
+            log::say(&format!("millrace: {error}\nTry 'millrace --help'."));
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -31,7 +31,7 @@ fn end(outcome: Result<Option<String>, String>) -> ExitCode {
         Ok(Some(text)) => println!("{text}"),
         Ok(None) => {}
         Err(message) => {
-            eprintln!("millrace: {message}");
+            log::say(&format!("millrace: {message}"));
             return ExitCode::FAILURE;
         }
     }

@@ -5,8 +5,8 @@
 //! ([`limit`]): a peer who can provoke a line cannot fill a disk with it. Below the level in force
 //! a call costs one load.
 //!
-//! Not here: the access log, which is buffered, and the lines an operator waits for (`listening
-//! on …`, the final statistics), which are no events and are printed by `main` whatever the level.
+//! The lines an operator waits for (`listening on …`, the final statistics) are no events, and are
+//! printed whatever the level. Not here: the access log, which is buffered.
 
 mod limit;
 mod line;
@@ -79,6 +79,13 @@ pub fn init(level: Level, format: Format) {
 /// Whether events of `level` are logged; for callers whose fields are costly to make.
 pub fn enabled(level: Level) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
+}
+
+/// Prints a line that an operator waits for to standard error, whatever the level, and like all lines
+/// in one write: at a restart two processes print to the same place.
+pub fn say(line: &str) {
+    // As with a line of the log, there is no place to say that it cannot be written.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Logs that something is lost or does not work.

@@ -87,11 +87,8 @@ pub fn run(options: &Options) -> Result<(), String> {
         })
         .map_err(failed("cannot start a thread"))?;
     let workers = supervisor.config.workers;
-    eprintln!(
-        "listening on {} ({workers} {})",
-        app::url(started.address),
-        if workers == 1 { "worker" } else { "workers" }
-    );
+    let noun = if workers == 1 { "worker" } else { "workers" };
+    log::say(&format!("listening on {} ({workers} {noun})", app::url(started.address)));
     supervisor.manager.ready();
     loop {
         match supervisor.wait()? {
@@ -100,7 +97,7 @@ pub fn run(options: &Options) -> Result<(), String> {
                 supervisor.manager.stopping();
                 supervisor.server.drain();
                 supervisor.finish();
-                eprintln!("{}", supervisor.shared.summary());
+                log::say(&supervisor.shared.summary());
                 return Ok(());
             }
             Next::Succeeded => {

@@ -178,7 +178,8 @@ impl Server {
         let (status, lines) = self.wait();
         assert_eq!(status.code(), Some(0), "{lines:?}");
         let last = lines.last().expect("it prints the final statistics");
-        Stats::parse(last.strip_prefix("final statistics ").expect("the final statistics"))
+        let text = last.strip_prefix("final statistics ");
+        Stats::parse(text.unwrap_or_else(|| panic!("no final statistics: {lines:?}")))
     }
 }
 
