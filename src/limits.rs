@@ -124,6 +124,8 @@ pub const LIVE_WATCHERS_MAX: u64 = 4_096;
 /// Bytes that the kernel may hold for a watcher (which it doubles for its own needs): some seconds'
 /// worth of readings.
 pub const LIVE_SEND_QUEUE_BYTES: usize = 8 * 1024;
+/// How soon a browser may come back when its stream has ended.
+pub const LIVE_RETRY_MS: u64 = 1_000;
 /// How long a watcher may take nothing.
 pub const LIVE_STALL_MS: u64 = 30_000;
 

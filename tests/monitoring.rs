@@ -8,10 +8,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Server, event};
+use support::{PATIENCE, Server, event, eventually};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/monitoring")
@@ -82,14 +80,6 @@ impl Prometheus {
         let value = |result: &serde_json::Value| result["value"][1].as_str()?.parse().ok();
         results.iter().map(|result| value(result).expect("a number")).collect()
     }
-
-    fn wait_until(&self, what: &str, mut holds: impl FnMut(&Prometheus) -> bool) {
-        let start = Instant::now();
-        while !holds(self) {
-            assert!(start.elapsed() < PATIENCE, "in vain: {what}");
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
 }
 
 impl Drop for Prometheus {
@@ -141,7 +131,7 @@ fn every_panel_of_the_dashboard_shows_something_of_a_real_server() {
     let prometheus = Prometheus::scraping(server.address);
     let mut client = server.connect();
     let mut events = 0;
-    prometheus.wait_until("it scrapes", |prometheus| {
+    eventually("it scrapes", || {
         // Something for every panel, between any two scrapes.
         for i in 0..10 {
             client.send(event(&format!("user_{i}"), 2.5).as_bytes());
@@ -159,7 +149,7 @@ fn every_panel_of_the_dashboard_shows_something_of_a_real_server() {
             "{title}: {query}: {values:?}"
         );
     }
-    prometheus.wait_until("the last scrape has all events", |prometheus| {
+    eventually("the last scrape has all events", || {
         prometheus.query("millrace_events_total") == [f64::from(events)]
     });
     assert_eq!(prometheus.query("millrace_value_sum"), [f64::from(events) * 2.5]);
@@ -175,7 +165,7 @@ fn every_panel_of_the_dashboard_shows_something_of_a_real_server() {
         assert!(firing.len() <= expected, "{name:?}: {query}");
     }
     drop(server);
-    prometheus.wait_until("it notices that the server is gone", |prometheus| {
+    eventually("it notices that the server is gone", || {
         prometheus.query("up{job=\"millrace\"} == 0") == [0.0]
     });
 }

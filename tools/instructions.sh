@@ -26,17 +26,7 @@ count() {
     valgrind --tool=callgrind --callgrind-out-file="$work/out.$1" "$directory/millrace" \
         --workers 1 --listen 127.0.0.1:0 --log-level error --sandbox=no >"$work/log" 2>&1 &
     server=$!
-    url=
-    tries=300
-    while [ -z "$url" ]; do
-        url=$(sed -n 's/^listening on \(http:[^ ]*\).*/\1/p' "$work/log")
-        tries=$((tries - 1))
-        if [ "$tries" -eq 0 ] || ! kill -0 "$server" 2>/dev/null; then
-            cat "$work/log" >&2
-            exit 1
-        fi
-        [ -n "$url" ] || sleep 0.1
-    done
+    url=$(sh "$(dirname "$0")/await.sh" "$work/log" "$server")
     "$directory/challenge" --json --connections 64 --pipeline 16 --users 5000 --events "$1" \
         "$url" >"$work/report" || { cat "$work/report" >&2; exit 1; }
     kill "$server"

@@ -25,21 +25,6 @@ trap 'exit 1' HUP INT TERM
 
 say() { printf '\npackage: %s\n' "$*"; }
 
-# Waits until the log $1 has a line that begins with $2, and prints it.
-await() {
-    tries=200
-    until grep -m 1 "^$2" "$1"; do
-        tries=$((tries - 1))
-        if [ "$tries" -eq 0 ]; then
-            cat "$1" >&2
-            exit 1
-        fi
-        sleep 0.05
-    done
-}
-
-url_of() { await "$1" 'listening on' | sed 's/^listening on \(http:[^ ]*\).*/\1/'; }
-
 # Sends events to the server at $1 and lets the client judge the statistics.
 use() { "$challenge" --events 20000 --users 1000 --connections 50 "$1" >"$work/report" 2>&1 || { cat "$work/report"; exit 1; }; }
 
@@ -76,7 +61,7 @@ if $inside /millrace -V; then
     # No function: the process id has to be the server's own.
     $inside /millrace --listen 127.0.0.1:0 --allow-reset >"$work/log" 2>&1 &
     server=$!
-    url=$(url_of "$work/log")
+    url=$(sh tools/await.sh "$work/log" "$server")
     $inside /millrace --health "$url"
     use "$url"
     kill "$server"
@@ -106,7 +91,7 @@ chroot "$debian" sh -c 'dpkg --install /tmp/*.deb && millrace -V && millrace --c
 chroot "$debian" sh -c 'cd / && md5sum usr/bin/millrace >/dev/null && test -s usr/share/man/man1/millrace.1.gz'
 chroot "$debian" /usr/bin/millrace --listen 127.0.0.1:0 --allow-reset >"$work/log" 2>&1 &
 server=$!
-url=$(url_of "$work/log")
+url=$(sh tools/await.sh "$work/log" "$server")
 use "$url"
 chroot "$debian" millrace --health "$url/metrics" >"$work/metrics"
 grep '^millrace_events_total 20000$' "$work/metrics"
@@ -117,7 +102,7 @@ server=$(grep -o 'handed over to=[0-9]*' "$work/log" | cut -d= -f2)
 chroot "$debian" millrace --health "$url/stats" | grep '"totalRequests":20000,"uniqueUsers":1000,'
 use "$url"
 kill "$server"
-await "$work/log" 'final statistics {"totalRequests":20000,'
+sh tools/await.sh "$work/log" "$server" 'final statistics {"totalRequests":20000,'
 server=
 chroot "$debian" dpkg --purge millrace
 ! [ -e "$debian/usr/bin/millrace" ]

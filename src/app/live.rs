@@ -21,11 +21,13 @@ use socket2::SockRef;
 use super::Shared;
 use super::handlers::write_statistics;
 use super::metrics::request_errors;
-use crate::limits::{LIVE_SEND_QUEUE_BYTES, LIVE_STALL_MS, LIVE_TICK_MS, LIVE_WATCHERS_MAX};
+use crate::limits::{
+    LIVE_RETRY_MS, LIVE_SEND_QUEUE_BYTES, LIVE_STALL_MS, LIVE_TICK_MS, LIVE_WATCHERS_MAX,
+};
 use crate::log;
 use crate::mailbox::Mailbox;
-use crate::server::{Detached, Seat};
-use crate::sys::{affinity, clock, sandbox};
+use crate::server::{self, Detached, Seat};
+use crate::sys::{affinity, clock};
 
 /// The way to the thread, and what it counts.
 pub struct Live {
@@ -88,8 +90,8 @@ pub fn start(shared: &Arc<Shared>, confined: bool) -> io::Result<()> {
         if let Err(error) = affinity::yield_to_others() {
             log::warn("the dashboard's thread runs as early as workers", &[("error", &error)]);
         }
-        if confined && let Err(error) = sandbox::confine_thread() {
-            log::warn("a thread keeps system calls that it does not need", &[("error", &error)]);
+        if confined {
+            server::confine("live");
         }
         serve(&shared);
     })?;
@@ -175,8 +177,6 @@ pub fn write_beginning(out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail, here and below.
     let _ = write!(out, "retry: {LIVE_RETRY_MS}\n\n");
 }
-
-const LIVE_RETRY_MS: u64 = 1_000;
 
 /// One event: a line of JSON. Everything but the errors and the connections is of one instant.
 fn write_tick(out: &mut Vec<u8>, shared: &Shared) {

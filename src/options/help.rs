@@ -103,7 +103,7 @@ const COLUMNS: usize = 80;
 const INDENT: &str = "        ";
 
 /// `-w, --workers N`.
-pub(super) fn usage(row: &Row) -> String {
+fn usage(row: &Row) -> String {
     let short = row.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
     match row.value_name() {
         Some(name) => format!("{short}--{} {name}", row.long),

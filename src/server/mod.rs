@@ -220,13 +220,8 @@ impl Bound {
                             &[("worker", &index), ("error", &error)],
                         );
                     }
-                    if config.sandbox
-                        && let Err(error) = sandbox::confine_thread()
-                    {
-                        log::warn(
-                            "a worker keeps system calls that it does not need",
-                            &[("worker", &index), ("error", &error)],
-                        );
+                    if config.sandbox {
+                        confine(&format!("worker-{index}"));
                     }
                     if let Err(error) = worker.run() {
                         log::error("a worker had to end", &[("worker", &index), ("error", &error)]);
@@ -242,6 +237,17 @@ impl Bound {
             done();
         })?;
         Ok(Server { shared, waiter: Some(waiter), start, departures })
+    }
+}
+
+/// Confines the calling thread, see [`sandbox`], or says that this kernel cannot. For every thread that
+/// has to do with clients.
+pub fn confine(thread: &str) {
+    if let Err(error) = sandbox::confine_thread() {
+        log::warn(
+            "a thread keeps system calls that it does not need",
+            &[("thread", &thread), ("error", &error)],
+        );
     }
 }
 

@@ -87,8 +87,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         })
         .map_err(failed("cannot start a thread"))?;
     let workers = supervisor.config.workers;
-    let noun = if workers == 1 { "worker" } else { "workers" };
-    log::say(&format!("listening on {} ({workers} {noun})", app::url(started.address)));
+    log::say(&format!("listening on {} ({})", app::url(started.address), count_of(workers)));
     supervisor.manager.ready();
     loop {
         match supervisor.wait()? {
@@ -204,16 +203,9 @@ impl Watchdog {
         Watchdog { interval: interval / 2, due: Instant::now(), rounds: Vec::new() }
     }
 
-    fn remaining(&self) -> Duration {
-        self.due.saturating_duration_since(Instant::now())
-    }
-
     /// Says that the service lives if every worker has gone round since it was last roused, and
     /// rouses them again: one that waits for clients cannot be told from one that hangs otherwise.
     fn look(&mut self, shared: &app::Shared, server: &Server, manager: &Manager) {
-        if self.remaining() > Duration::ZERO {
-            return;
-        }
         self.due = Instant::now() + self.interval;
         let rounds: Vec<u64> =
             shared.server_meters.iter().map(|meters| meters.rounds.read()).collect();
@@ -225,6 +217,11 @@ impl Watchdog {
         self.rounds = rounds;
         server.rouse();
     }
+}
+
+/// So many workers, in words.
+fn count_of(workers: usize) -> String {
+    format!("{workers} {}", if workers == 1 { "worker" } else { "workers" })
 }
 
 /// A panic while a request is handled ends one connection; it is logged like anything else.

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Wake, failed, start_workers};
+use super::{Wake, count_of, failed, start_workers};
 use crate::app::{self, live};
 use crate::handover::Predecessor;
 use crate::limits::{DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS};
@@ -100,12 +100,8 @@ pub fn check(options: &Options) -> Result<String, String> {
     let listen = &options.listen;
     let addresses = listen.candidates().map_err(cannot_resolve(listen))?;
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let workers = options.workers;
-    Ok(format!(
-        "the configuration is valid: {workers} {} on {}",
-        if workers == 1 { "worker" } else { "workers" },
-        addresses.join(" or ")
-    ))
+    let workers = count_of(options.workers);
+    Ok(format!("the configuration is valid: {workers} on {}", addresses.join(" or ")))
 }
 
 fn keys() -> Result<[u64; 2], String> {

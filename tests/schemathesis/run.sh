@@ -17,12 +17,7 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null || :; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 "$millrace" --listen 127.0.0.1:0 --allow-reset --max-users 1000000 2>"$work/log" &
 server=$!
-tries=200
-until url=$(sed -n 's/^listening on \(http:[^ ]*\).*/\1/p' "$work/log") && [ -n "$url" ]; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || { cat "$work/log" >&2; exit 1; }
-    sleep 0.05
-done
+url=$(sh ../../tools/await.sh "$work/log" "$server")
 # It leaves its notes where it runs.
 cp hooks.py "$work/"
 cd "$work"

@@ -87,11 +87,7 @@ impl Server {
 
     /// Asks again until the condition holds.
     pub fn wait_until(&self, what: &str, mut holds: impl FnMut(&Server) -> bool) {
-        let start = Instant::now();
-        while !holds(self) {
-            assert!(start.elapsed() < PATIENCE, "in vain: {what}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually(what, || holds(self));
     }
 
     pub fn process_id(&self) -> u32 {
@@ -187,6 +183,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.signal(libc::SIGKILL);
         self.ended();
+    }
+}
+
+/// Asks again until the condition holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
