@@ -90,7 +90,7 @@ fn processor_ticks(server: &Server) -> u64 {
 fn start_with_failing_accept(error: &str, which: &str) -> Option<Server> {
     let is_there = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
     if !is_there.is_ok_and(|status| status.success()) {
-        println!("skipped: strace is not there, or may not trace");
+        support::skip("strace is not installed, or is not allowed to trace");
         return None;
     }
     // A detached tracer: the child is the server itself, and gets the signals.

@@ -1,5 +1,7 @@
 //! The unit files, as systemd reads them; skipped where its tools are not installed.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +18,7 @@ fn analyze(arguments: &[&str]) -> Option<(bool, String)> {
             Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
         }
         Err(_) => {
-            println!("skipped: systemd-analyze (package systemd) is not installed");
+            support::skip("systemd-analyze is not installed (apt-get install systemd)");
             None
         }
     }

@@ -38,13 +38,23 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// Every Rust file below a folder, with its text.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    files(folder, "rs")
+}
+
+/// Every file below a folder whose name has this extension, with its text. What tools have built or
+/// fetched is left out.
+fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    for entry in
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
-    {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    entries.sort();
+    for entry in entries {
         if entry.is_dir() {
-            found.extend(sources(&entry));
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            let name = entry.file_name().expect("a name");
+            if !["target", "build", "node_modules"].iter().any(|skipped| name == *skipped) {
+                found.extend(files(&entry, extension));
+            }
+        } else if entry.extension().is_some_and(|found| found == extension) {
             let text = read(&entry);
             found.push((entry, text));
         }
@@ -190,5 +200,30 @@ fn every_route_is_in_the_readme() {
         ["/event", "/stats", "/health", "/metrics", "/reset", "`GET /`", "/live", "/openapi.json"]
     {
         assert!(readme.contains(path), "{path}");
+    }
+}
+
+/// A skipped test looks like a passed one unless `make test` lists it at its end, which it does for
+/// what goes through `support::skip` or, in a shell script, into the file that SKIPPED_TESTS names.
+#[test]
+fn what_is_skipped_is_listed() {
+    for (path, text) in
+        sources(&root().join("tests")).into_iter().chain(sources(&root().join("src")))
+    {
+        let is_exempt = path.ends_with("support/skipped.rs") || path.ends_with("house.rs");
+        let by_hand = text.lines().find(|line| {
+            line.contains("println!(")
+                && ["skipped", "not installed", "not checked"]
+                    .iter()
+                    .any(|word| line.contains(word))
+        });
+        assert!(is_exempt || by_hand.is_none(), "{}: call skip: {by_hand:?}", path.display());
+    }
+    for folder in ["tools", "tests"] {
+        for (path, text) in files(&root().join(folder), "sh") {
+            let skips = text.lines().any(|line| line.contains("echo") && line.contains("skipped"));
+            let lists = text.contains("SKIPPED_TESTS");
+            assert!(!skips || lists, "{}: append to $SKIPPED_TESTS", path.display());
+        }
     }
 }

@@ -224,7 +224,7 @@ fn start_up_failures_say_what_to_do() {
 #[test]
 fn a_server_on_all_addresses_leaves_none_to_a_second_one() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        println!("skipped: IPv6 is off");
+        support::skip("IPv6 is off");
         return;
     }
     let server = Server::start(&["--listen", "[::]:0", "--workers", "2"]);
@@ -261,7 +261,7 @@ fn help_and_version_are_for_standard_output_and_no_failure() {
 #[test]
 fn ipv6_and_both_at_once() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        println!("skipped: IPv6 is off");
+        support::skip("IPv6 is off");
         return;
     }
     let server = Server::start(&["--listen", "[::1]:0"]);
@@ -344,7 +344,7 @@ fn what_is_generated_is_what_its_readers_take() {
                     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
                 assert!(output.status.success() && said.is_empty(), "{what}: {said}");
             }
-            Err(_) => println!("{what} not checked: {} is not installed", checker[0]),
+            Err(_) => support::skip(&format!("{what}: {} is not installed", checker[0])),
         }
         std::fs::remove_file(file).expect("removed");
     }
@@ -364,7 +364,7 @@ fn bash_completes_options_and_choices() {
              COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _millrace; echo \"${{COMPREPLY[*]}}\""
         );
         let Ok(output) = Command::new("bash").args(["-c", &script]).output() else {
-            println!("skipped: bash is not installed");
+            support::skip("bash is not installed");
             return;
         };
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{words}");

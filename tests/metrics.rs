@@ -53,7 +53,7 @@ fn promtool_finds_nothing_to_say() {
         assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
         match judge("promtool", &["check", "metrics"], &page) {
             Some((success, said)) => assert!(success && said.is_empty(), "{said}\n{page}"),
-            None => println!("skipped: promtool (package prometheus) is not installed"),
+            None => support::skip("promtool is not installed (apt-get install prometheus)"),
         }
     }
 }
@@ -75,10 +75,10 @@ print('taken')";
     assert!(page.ends_with("\n# EOF\n"));
     match judge("python3", &["-c", script], &page) {
         Some((_, said)) if said.starts_with("absent") => {
-            println!("skipped: prometheus_client (PyPI) is not installed");
+            support::skip("prometheus_client is not installed (pip install prometheus_client)");
         }
         Some((success, said)) => assert!(success && said == "taken\n", "{said}\n{page}"),
-        None => println!("skipped: python3 is not installed"),
+        None => support::skip("python3 is not installed"),
     }
 }
 

@@ -22,7 +22,7 @@ fn is_installed() -> bool {
         command.status().is_ok_and(|status| status.success())
     });
     if !installed {
-        println!("skipped: prometheus is not installed (apt-get install prometheus)");
+        support::skip("prometheus is not installed (apt-get install prometheus)");
     }
     installed
 }

@@ -7,6 +7,7 @@ set -eu
 seconds=${1:-60}
 cd "$(dirname "$0")/fuzz"
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
+    echo "fuzz: it needs nightly Rust and cargo-fuzz" >>"${SKIPPED_TESTS:-/dev/null}"
     echo "fuzz: skipped; it needs 'rustup toolchain install nightly' and 'cargo install cargo-fuzz'" >&2
     exit 0
 fi

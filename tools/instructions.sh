@@ -12,6 +12,7 @@ budget=${2:-700}
 short=100000
 long=300000
 if ! command -v valgrind >/dev/null; then
+    echo "instructions: it needs valgrind (apt-get install valgrind)" >>"${SKIPPED_TESTS:-/dev/null}"
     echo "instructions: skipped; it needs valgrind (apt-get install valgrind)" >&2
     exit 0
 fi

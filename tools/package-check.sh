@@ -28,9 +28,15 @@ say() { printf '\npackage: %s\n' "$*"; }
 # Sends events to the server at $1 and lets the client judge the statistics.
 use() { "$challenge" --events 20000 --users 1000 --connections 50 "$1" >"$work/report" 2>&1 || { cat "$work/report"; exit 1; }; }
 
+# Prints what is skipped and why, also to the list that .ci/run prints at its end.
+skip() {
+    echo "skipped: $*"
+    echo "package-check: $*" >>"${SKIPPED_TESTS:-/dev/null}"
+}
+
 say 'the same bytes from another directory'
 if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
-    echo 'skipped: the working tree differs from the last commit'
+    skip 'a second build: the working tree differs from the last commit'
 else
     mkdir "$work/source"
     git archive HEAD | tar -x -C "$work/source"
@@ -69,12 +75,12 @@ if $inside /millrace -V; then
     server=
     grep '^final statistics {"totalRequests":20000,"uniqueUsers":1000' "$work/log"
 else
-    echo 'skipped: this user can change the root directory neither directly nor in a namespace'
+    skip 'an empty root: this user can change the root directory neither directly nor in a namespace'
 fi
 
 say 'a fresh Debian'
 if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null || ! ls "$dist"/*.deb >/dev/null 2>&1; then
-    echo 'skipped: it needs root, debootstrap and the Debian package'
+    skip 'a fresh Debian: it needs root, debootstrap and the Debian package'
     exit 0
 fi
 debian=$work/debian
@@ -82,7 +88,7 @@ mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
     sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p; s/^URIs: *\([^ ]*\).*/\1/p' | head -n 1)
 if ! debootstrap --variant=minbase bookworm "$debian" ${mirror:+"$mirror"} >"$work/log" 2>&1; then
     tail -n 3 "$work/log"
-    echo 'skipped: no Debian could be fetched'
+    skip 'a fresh Debian: it could not be fetched'
     exit 0
 fi
 mount -t proc proc "$debian/proc" || :

@@ -9,6 +9,7 @@ CHALLENGE=$(realpath "$2")
 cd "$(dirname "$0")"
 
 skip() {
+    echo "test-browser: $*" >>"${SKIPPED_TESTS:-/dev/null}"
     echo "test-browser: skipped; $*"
     exit 0
 }

@@ -7,7 +7,8 @@ set -eu
 millrace=$(realpath "$1")
 cd "$(dirname "$0")"
 if ! command -v schemathesis >/dev/null || ! schemathesis --version >/dev/null 2>&1; then
-    echo 'interface: skipped; it needs schemathesis (pip install schemathesis)'
+    echo 'test-interface: it needs schemathesis (pip install schemathesis)' >>"${SKIPPED_TESTS:-/dev/null}"
+    echo 'test-interface: skipped; it needs schemathesis (pip install schemathesis)'
     exit 0
 fi
 

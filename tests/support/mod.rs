@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unsafe_code)] // each test file uses its part; signals are sent by kill(2)
 
+mod skipped;
+
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
@@ -10,6 +12,8 @@ use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub use skipped::skip;
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
