@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[allow(unused_imports)] // only some test files skip
 pub use skipped::skip;
 
 /// How long anything may take before a test gives up on it.
