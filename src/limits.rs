@@ -136,6 +136,12 @@ pub const HEALTH_TIMEOUT_MS: u64 = 5_000;
 /// Bytes of an answer that are read.
 pub const HEALTH_ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
+// A stop.
+
+/// How long the process waits for workers that were told to end at once; a worker that hangs must
+/// not keep it from its end.
+pub const STOP_PATIENCE_MS: u64 = 1_000;
+
 // A restart.
 
 /// How long a server and its successor wait for each other's next word.

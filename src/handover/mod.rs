@@ -198,23 +198,19 @@ impl Predecessor {
         }
     }
 
-    /// Takes in the statistics, and returns the sockets. `fresh` makes statistics that are zero.
+    /// Takes in the statistics, which must be zero, and returns the sockets.
     ///
     /// # Errors
     /// Those of the channel; if what comes is not whole, which the other process is told.
-    pub fn receive<T>(
-        &mut self,
-        fresh: impl Fn() -> T,
-        statistics: impl Fn(&T) -> &Statistics,
-    ) -> io::Result<(T, Departed)> {
+    pub fn receive(&mut self, statistics: &Statistics) -> io::Result<Departed> {
         self.channel.send(Kind::Ready, b"")?;
-        let (mut shared, mut departed) = (fresh(), Departed::default());
+        let mut departed = Departed::default();
         loop {
             let Frame { kind, content, descriptors } = self.channel.receive()?;
             let taken = match kind {
-                Kind::Ids => statistics(&shared).take_ids(&content),
+                Kind::Ids => statistics.take_ids(&content),
                 Kind::Forget => {
-                    shared = fresh();
+                    statistics.reset();
                     Ok(())
                 }
                 Kind::Listeners => {
@@ -227,8 +223,9 @@ impl Predecessor {
                     self.channel.send(Kind::Arrived, b"")?;
                     connections.map(|connections| departed.connections.extend(connections))
                 }
-                Kind::Totals => read_totals(&content)
-                    .and_then(|totals| statistics(&shared).take_totals(&totals)),
+                Kind::Totals => {
+                    read_totals(&content).and_then(|totals| statistics.take_totals(&totals))
+                }
                 _ => Err(Malformed),
             };
             if taken.is_err() {
@@ -237,7 +234,7 @@ impl Predecessor {
                 return Err(io::Error::new(ErrorKind::InvalidData, message));
             }
             if kind == Kind::Totals {
-                return Ok((shared, departed));
+                return Ok(departed);
             }
         }
     }
@@ -246,7 +243,7 @@ impl Predecessor {
     ///
     /// # Errors
     /// If it does not come: the other process goes on.
-    pub fn take_over(mut self) -> io::Result<()> {
+    pub fn take_over(&mut self) -> io::Result<()> {
         self.channel.send(Kind::Prepared, b"")?;
         self.channel.expect(Kind::Go).map(drop)
     }

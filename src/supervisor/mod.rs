@@ -1,14 +1,17 @@
 //! The life of one process: start, signals, restart, stop.
 //!
-//! The main thread does nothing but wait for what an operator, a service manager or the workers
-//! have to say, and act on it; it never sees a byte that a client has sent.
+//! The main thread waits for operators, for the service manager and for the end of the workers, and
+//! acts on what comes. It never sees a byte that a client has sent.
 
+mod config;
 mod restart;
 mod start;
+mod stop;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, io, panic, path, thread};
 
 use crate::app::{self, App};
@@ -19,13 +22,15 @@ use crate::server::{Bound, Config, Server};
 use crate::service::{self, Manager};
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, sandbox};
-pub use start::check;
+pub use config::check;
+use start::Origin;
+use watchdog::Watchdog;
 
 /// What the main thread waits for.
 enum Wake {
-    /// An operator asks for something.
+    /// A signal has come.
     Signal(Signal),
-    /// All workers of a server have ended; which server, by its number.
+    /// All workers of the server with this number have ended.
     Ended(u64),
 }
 
@@ -39,34 +44,43 @@ struct Supervisor<'o> {
     generation: u64,
     manager: Manager,
     watchdog: Option<Watchdog>,
-    /// Where this program stands: what stands there at a restart is started.
+    /// The path that a restart starts a program from.
     program: PathBuf,
     woken: Arc<Mailbox<Wake>>,
 }
 
-/// What comes after a word from somebody.
+/// What the main thread does next.
 enum Next {
-    /// To go on.
+    /// It goes on serving.
     Serve,
-    /// To come to an end.
+    /// It stops.
     Stop,
-    /// Another process serves.
+    /// It ends, because another process serves.
     Succeeded,
+}
+
+/// What the process is busy with, which decides what a sign of life to the service manager means.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// All workers go round their loops.
+    Serving,
+    /// Workers end one after another, before a deadline.
+    Ending,
 }
 
 /// Serves until a signal.
 ///
 /// # Errors
-/// A line for people.
+/// A message for the operator.
 pub fn run(options: &Options) -> Result<(), String> {
     log::init(options.log_level, options.log_format);
     log_panics();
-    // Taken first, while it is known which descriptor it is.
-    let passed = service::passed_socket()?;
-    // Blocked before any thread starts, so that every thread inherits it and one waits for them.
+    // First, because the origin is found by the number of a descriptor.
+    let origin = Origin::find()?;
+    // Before any thread starts, so that every thread inherits the mask and one waits for signals.
     let signals = Signals::block().map_err(failed("cannot block signals"))?;
     let woken = Arc::new(Mailbox::new());
-    let started = start::start(options, passed, &woken)?;
+    let started = origin.start(options, &woken)?;
     let mut supervisor = Supervisor {
         options,
         config: started.config,
@@ -89,84 +103,80 @@ pub fn run(options: &Options) -> Result<(), String> {
     let workers = supervisor.config.workers;
     log::say(&format!("listening on {} ({})", app::url(started.address), count_of(workers)));
     supervisor.manager.ready();
-    loop {
-        match supervisor.wait()? {
-            Next::Serve => {}
-            Next::Stop => {
-                supervisor.manager.stopping();
-                supervisor.server.drain();
-                supervisor.finish();
-                log::say(&supervisor.shared.summary());
-                return Ok(());
-            }
-            Next::Succeeded => {
-                supervisor.finish();
-                return Ok(());
-            }
-        }
-    }
+    supervisor.serve()
 }
 
 impl Supervisor<'_> {
-    /// Waits for one word and acts on it.
-    fn wait(&mut self) -> Result<Next, String> {
-        match self.woken.take(self.watchdog.as_ref().map(|watchdog| watchdog.due)) {
-            Some(Wake::Signal(Signal::Interrupt | Signal::Terminate)) => Ok(Next::Stop),
-            Some(Wake::Signal(Signal::HangUp)) if io::IsTerminal::is_terminal(&io::stderr()) => {
+    /// Serves until the process stops or another one serves.
+    fn serve(&mut self) -> Result<(), String> {
+        loop {
+            let Some(wake) = self.next(None, Phase::Serving) else { continue };
+            match self.act(wake)? {
+                Next::Serve => {}
+                Next::Stop => {
+                    self.stop();
+                    return Ok(());
+                }
+                Next::Succeeded => {
+                    self.finish();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Acts on one event while the process serves.
+    fn act(&mut self, wake: Wake) -> Result<Next, String> {
+        match wake {
+            Wake::Signal(Signal::Interrupt | Signal::Terminate) => Ok(Next::Stop),
+            Wake::Signal(Signal::HangUp) if io::IsTerminal::is_terminal(&io::stderr()) => {
                 Ok(Next::Stop)
             }
-            Some(Wake::Signal(Signal::HangUp)) => {
+            Wake::Signal(Signal::HangUp) => {
                 log::info("SIGHUP: there is no file to be opened again", &[]);
                 Ok(Next::Serve)
             }
-            Some(Wake::Signal(Signal::User2)) => self.restart(),
-            Some(Wake::Ended(generation)) if generation == self.generation => {
-                Err(format!("no worker is left; {}", self.shared.summary()))
+            Wake::Signal(Signal::User2) => self.restart(),
+            Wake::Ended(generation) if generation == self.generation => {
+                log::say(&self.shared.summary());
+                Err("no worker is left".to_owned())
             }
-            Some(Wake::Ended(_)) => Ok(Next::Serve),
-            None => {
-                if let Some(watchdog) = &mut self.watchdog {
-                    watchdog.look(&self.shared, &self.server, &self.manager);
-                }
-                Ok(Next::Serve)
-            }
+            Wake::Ended(_) => Ok(Next::Serve),
         }
     }
 
-    /// Lets what is in flight come to its end, but not for longer than the operator wants.
-    fn finish(&mut self) {
-        let deadline = Instant::now() + self.options.drain_timeout;
+    /// Waits for the next event, for ever or until `deadline`; `None` when that is over. Gives the
+    /// service manager its signs of life meanwhile.
+    fn next(&mut self, deadline: Option<Instant>, phase: Phase) -> Option<Wake> {
         loop {
-            match self.woken.take(Some(deadline)) {
-                Some(Wake::Ended(generation)) if generation == self.generation => break,
-                Some(Wake::Signal(Signal::Interrupt | Signal::Terminate)) => {
-                    log::warn("second signal: connections that were still open are cut", &[]);
-                    break;
-                }
-                Some(Wake::Signal(_) | Wake::Ended(_)) => {}
-                None => {
-                    log::warn(
-                        "the drain time-out is over: connections that were still open are cut",
-                        &[],
-                    );
-                    break;
+            let due = self.watchdog.as_ref().map(|watchdog| watchdog.due);
+            let until = deadline.into_iter().chain(due).min();
+            if let Some(wake) = self.woken.take(until) {
+                return Some(wake);
+            }
+            let now = Instant::now();
+            if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.due <= now) {
+                match phase {
+                    Phase::Serving => watchdog.look(&self.shared, &self.server, &self.manager),
+                    Phase::Ending => watchdog.vouch(&self.manager),
                 }
             }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return None;
+            }
         }
-        self.server.cut();
-        self.server.join();
     }
 }
 
-/// Where this program stands: as it was called, so that a link that leads elsewhere by now is
-/// followed anew; a bare name is looked for in `PATH`, as the shell did.
+/// Returns the path by which this program was called, so that a restart follows a link anew that
+/// leads elsewhere by then. A bare name is looked for in `PATH`, as the shell did.
 fn program() -> PathBuf {
     let called = env::args_os().next().map(PathBuf::from).unwrap_or_default();
     if called.components().count() > 1 { path::absolute(&called).unwrap_or(called) } else { called }
 }
 
-/// Starts the workers of a server, which wait for their beginning; what they need no right for is
-/// done by then.
+/// Starts the workers of a server, which wait for [`Server::begin`]. Gives up the rights that the
+/// process does not need from here on.
 fn start_workers(
     bound: Bound,
     config: Config,
@@ -190,41 +200,12 @@ fn start_workers(
         .map_err(failed("cannot start the workers"))
 }
 
-/// Tells the service manager that the workers go round their loops, twice as often as it asks.
-struct Watchdog {
-    interval: Duration,
-    due: Instant,
-    /// The rounds of each worker when it was last roused.
-    rounds: Vec<u64>,
-}
-
-impl Watchdog {
-    fn new(interval: Duration) -> Watchdog {
-        Watchdog { interval: interval / 2, due: Instant::now(), rounds: Vec::new() }
-    }
-
-    /// Says that the service lives if every worker has gone round since it was last roused, and
-    /// rouses them again: one that waits for clients cannot be told from one that hangs otherwise.
-    fn look(&mut self, shared: &app::Shared, server: &Server, manager: &Manager) {
-        self.due = Instant::now() + self.interval;
-        let rounds: Vec<u64> =
-            shared.server_meters.iter().map(|meters| meters.rounds.read()).collect();
-        let idle = self.rounds.iter().zip(&rounds).position(|(before, now)| before == now);
-        match idle {
-            Some(worker) => log::error("a worker hangs", &[("worker", &worker)]),
-            None => manager.alive(),
-        }
-        self.rounds = rounds;
-        server.rouse();
-    }
-}
-
-/// So many workers, in words.
+/// Returns this number of workers in words.
 fn count_of(workers: usize) -> String {
     format!("{workers} {}", if workers == 1 { "worker" } else { "workers" })
 }
 
-/// A panic while a request is handled ends one connection; it is logged like anything else.
+/// Logs a panic like any other event. A panic while a request is handled ends one connection.
 fn log_panics() {
     panic::set_hook(Box::new(|info| {
         let location = info.location().map(ToString::to_string).unwrap_or_default();

@@ -70,7 +70,7 @@ impl Supervisor<'_> {
             .and_then(|bound| {
                 start_workers(bound, self.config, &self.shared, &self.woken, self.generation)
             });
-        self.server = started.map_err(|error| format!("{error}; {}", self.shared.summary()))?;
+        self.server = started.inspect_err(|_| log::say(&self.shared.summary()))?;
         self.server.begin();
         Ok(Next::Serve)
     }

@@ -1,21 +1,34 @@
-//! How a process comes to serve: by options, by a service manager's socket, or as a successor.
+//! The one way in which a process comes to serve, whatever its [`Origin`].
+//!
+//! ```text
+//! 1  configuration   options and the limits of the system
+//! 2  statistics      zero
+//! 3  sockets         opened, passed by the service manager, or handed over; a predecessor hands
+//!                    over its statistics too
+//! 4  threads         they wait; everything that can fail has not failed by now
+//! 5  last word       a predecessor gives the service up, or keeps it and this process ends
+//! 6  serve           the threads go on
+//! ```
+//!
+//! A state directory has its place after step 3, so that clients wait in the listen queue while it
+//! is read, and are not refused.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Wake, count_of, failed, start_workers};
+use super::config::{cannot_resolve, config};
+use super::{Wake, failed, start_workers};
 use crate::app::{self, live};
 use crate::handover::Predecessor;
-use crate::limits::{DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS};
 use crate::mailbox::Mailbox;
 use crate::options::{Listen, Options};
-use crate::server::{Bound, Config, Departed, Durations, Server};
-use crate::sys::{descriptors, random};
+use crate::server::{Bound, Config, Departed, Server};
+use crate::service;
+use crate::sys::random;
 
-/// A server that has begun.
+/// A server that serves.
 pub(super) struct Started {
     pub config: Config,
     pub shared: Arc<app::Shared>,
@@ -23,121 +36,107 @@ pub(super) struct Started {
     pub address: SocketAddr,
 }
 
-/// Starts to serve.
-///
-/// # Errors
-/// A line for people.
-pub(super) fn start(
-    options: &Options,
-    passed: Option<OwnedFd>,
-    woken: &Arc<Mailbox<Wake>>,
-) -> Result<Started, String> {
-    if let Some(predecessor) = Predecessor::find().map_err(failed("cannot take over"))? {
-        return succeed(options, predecessor, woken);
-    }
-    let config = config(options, options.workers)?;
-    let bound = match passed {
-        Some(socket) => {
-            let departed = Departed { listeners: vec![socket], connections: Vec::new() };
-            Bound::adopt(departed, config.workers)
-                .map_err(failed("cannot use the socket that was passed"))?
-        }
-        None => listen(&options.listen, &config)?,
-    };
-    let shared = app::Shared::new(options, config.workers, keys()?);
-    let address = bound.address();
-    let server = start_workers(bound, config, &shared, woken, 0)?;
-    live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
-    server.begin();
-    Ok(Started { config, shared, server, address })
+/// Where the sockets and the statistics of a process come from.
+pub(super) enum Origin {
+    /// The process opens its sockets by itself, and its statistics are zero.
+    Fresh,
+    /// The service manager passes a socket that listens already; the statistics are zero.
+    Passed(OwnedFd),
+    /// A process that serves hands over its sockets, its connections and its statistics.
+    Predecessor(Predecessor),
 }
 
-/// Takes over from the process that has started this one.
-fn succeed(
-    options: &Options,
-    mut predecessor: Predecessor,
-    woken: &Arc<Mailbox<Wake>>,
-) -> Result<Started, String> {
-    match prepare(options, &mut predecessor, woken) {
-        Ok(started) => {
-            predecessor.take_over().map_err(failed("cannot take over"))?;
+impl Origin {
+    /// Finds the origin of this process. Must be called before the process opens a descriptor.
+    ///
+    /// # Errors
+    /// A message for the operator, if the origin cannot be used.
+    pub fn find() -> Result<Origin, String> {
+        if let Some(socket) = service::passed_socket()? {
+            return Ok(Origin::Passed(socket));
+        }
+        let predecessor = Predecessor::find().map_err(failed("cannot take over"))?;
+        Ok(predecessor.map_or(Origin::Fresh, Origin::Predecessor))
+    }
+
+    /// Starts to serve.
+    ///
+    /// # Errors
+    /// A message for the operator, which a predecessor gets as well.
+    pub fn start(
+        mut self,
+        options: &Options,
+        woken: &Arc<Mailbox<Wake>>,
+    ) -> Result<Started, String> {
+        let started = self.prepare(options, woken).and_then(|started| {
+            self.take_over()?;
             started.server.begin();
             Ok(started)
+        });
+        if let (Err(message), Origin::Predecessor(predecessor)) = (&started, &mut self) {
+            predecessor.refuse(message);
         }
-        Err(message) => {
-            predecessor.refuse(&message);
-            Err(message)
+        started
+    }
+
+    /// Does all that can fail: steps 1 to 4.
+    fn prepare(
+        &mut self,
+        options: &Options,
+        woken: &Arc<Mailbox<Wake>>,
+    ) -> Result<Started, String> {
+        let config = config(options, self.workers(options))?;
+        let keys = random::keys().map_err(failed("cannot get random keys from the system"))?;
+        let shared = app::Shared::new(options, config.workers, keys);
+        let bound = self.sockets(options, &config, &shared)?;
+        let address = bound.address();
+        let server = start_workers(bound, config, &shared, woken, 0)?;
+        live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
+        Ok(Started { config, shared, server, address })
+    }
+
+    /// The number of workers: each listening socket of a predecessor needs one, since clients may
+    /// wait in its queue.
+    fn workers(&self, options: &Options) -> usize {
+        match self {
+            Origin::Predecessor(predecessor) => options.workers.max(predecessor.workers),
+            Origin::Fresh | Origin::Passed(_) => options.workers,
         }
     }
-}
 
-/// Takes in what is handed over, and does all that can fail.
-fn prepare(
-    options: &Options,
-    predecessor: &mut Predecessor,
-    woken: &Arc<Mailbox<Wake>>,
-) -> Result<Started, String> {
-    let config = config(options, options.workers.max(predecessor.workers))?;
-    let keys = keys()?;
-    let fresh = || app::Shared::new(options, config.workers, keys);
-    let (shared, departed) = predecessor
-        .receive(fresh, |shared| &shared.statistics)
-        .map_err(failed("cannot take over"))?;
-    let bound = Bound::adopt(departed, config.workers)
-        .map_err(failed("cannot use what was handed over"))?;
-    let address = bound.address();
-    let server = start_workers(bound, config, &shared, woken, 0)?;
-    live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
-    Ok(Started { config, shared, server, address })
-}
-
-/// Whether a start with these options would get as far as opening its socket.
-///
-/// # Errors
-/// A line for people.
-pub fn check(options: &Options) -> Result<String, String> {
-    config(options, options.workers)?;
-    let listen = &options.listen;
-    let addresses = listen.candidates().map_err(cannot_resolve(listen))?;
-    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let workers = count_of(options.workers);
-    Ok(format!("the configuration is valid: {workers} on {}", addresses.join(" or ")))
-}
-
-fn keys() -> Result<[u64; 2], String> {
-    random::keys().map_err(failed("cannot get random keys from the system"))
-}
-
-/// What the options mean for the server on this machine.
-fn config(options: &Options, workers: usize) -> Result<Config, String> {
-    let descriptors_max =
-        descriptors::raise_limit().map_err(failed("cannot raise the limit of open files"))?;
-    let descriptors_max = usize::try_from(descriptors_max).unwrap_or(usize::MAX);
-    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * workers;
-    let room = descriptors_max.saturating_sub(reserved);
-    let connections_max = options.max_connections.unwrap_or(room);
-    if connections_max == 0 || connections_max > room {
-        let needed = reserved + connections_max.max(1);
-        return Err(format!(
-            "the limit of open files is {descriptors_max}, too low for {} connections on {workers} workers: raise it to {needed} (ulimit -n {needed})",
-            connections_max.max(1),
-        ));
+    /// Gets the listening sockets, and from a predecessor connections and statistics as well.
+    fn sockets(
+        &mut self,
+        options: &Options,
+        config: &Config,
+        shared: &app::Shared,
+    ) -> Result<Bound, String> {
+        let (departed, failure) = match self {
+            Origin::Fresh => return listen(&options.listen, config),
+            Origin::Passed(socket) => {
+                let listeners =
+                    vec![socket.try_clone().map_err(failed("cannot keep the passed socket"))?];
+                let departed = Departed { listeners, connections: Vec::new() };
+                (departed, "cannot use the socket that was passed")
+            }
+            Origin::Predecessor(predecessor) => {
+                let departed =
+                    predecessor.receive(&shared.statistics).map_err(failed("cannot take over"))?;
+                (departed, "cannot use what was handed over")
+            }
+        };
+        Bound::adopt(departed, config.workers).map_err(failed(failure))
     }
-    Ok(Config {
-        workers,
-        pin: options.pin,
-        sandbox: options.sandbox,
-        backlog: options.backlog,
-        connections_max,
-        content_bytes_max: options.max_body_bytes,
-        timeouts: Durations {
-            header: options.header_timeout,
-            body: options.body_timeout,
-            idle: options.idle_timeout,
-            write: options.write_timeout,
-            linger: Duration::from_millis(LINGER_TIMEOUT_MS),
-        },
-    })
+
+    /// Waits until this process may serve. Nothing can fail after this.
+    fn take_over(&mut self) -> Result<(), String> {
+        match self {
+            Origin::Fresh | Origin::Passed(_) => Ok(()),
+            Origin::Predecessor(predecessor) => {
+                predecessor.take_over().map_err(failed("cannot take over"))
+            }
+        }
+    }
 }
 
 /// Opens the listening sockets; the default address is IPv4 only where IPv6 is off.
@@ -165,8 +164,4 @@ fn listen(listen: &Listen, config: &Config) -> Result<Bound, String> {
         }
     }
     Err(last_error)
-}
-
-fn cannot_resolve(listen: &Listen) -> impl Fn(io::Error) -> String {
-    move |error| format!("cannot resolve {listen}: {error}")
 }

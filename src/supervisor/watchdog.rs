@@ -1,0 +1,51 @@
+//! Tells the service manager that the workers go round their loops, twice as often as it asks.
+//!
+//! A worker that waits for clients cannot be told from one that hangs, so each worker is woken at
+//! every look and must have gone round its loop by the next. While the process stops or hands over,
+//! workers end one after another and prove nothing; those phases have deadlines of their own, so
+//! the manager is told that the process lives as long as the main thread does.
+
+use std::time::{Duration, Instant};
+
+use crate::app;
+use crate::log;
+use crate::server::Server;
+use crate::service::Manager;
+
+/// The times at which the service manager wants a sign of life.
+pub(super) struct Watchdog {
+    interval: Duration,
+    /// When the next sign is due.
+    pub due: Instant,
+    /// The rounds of each worker when it was last woken; empty if the workers were not woken yet.
+    rounds: Vec<u64>,
+}
+
+impl Watchdog {
+    /// A watchdog for a manager that wants a sign of life every `interval`.
+    pub fn new(interval: Duration) -> Watchdog {
+        Watchdog { interval: interval / 2, due: Instant::now(), rounds: Vec::new() }
+    }
+
+    /// Gives a sign of life if every worker has gone round its loop since it was last woken, and
+    /// wakes the workers again.
+    pub fn look(&mut self, shared: &app::Shared, server: &Server, manager: &Manager) {
+        self.due = Instant::now() + self.interval;
+        let rounds: Vec<u64> =
+            shared.server_meters.iter().map(|meters| meters.rounds.read()).collect();
+        let idle = self.rounds.iter().zip(&rounds).position(|(before, now)| before == now);
+        match idle {
+            Some(worker) => log::error("a worker hangs", &[("worker", &worker)]),
+            None => manager.alive(),
+        }
+        self.rounds = rounds;
+        server.rouse();
+    }
+
+    /// Gives a sign of life for the main thread alone, in a phase in which workers may end.
+    pub fn vouch(&mut self, manager: &Manager) {
+        self.due = Instant::now() + self.interval;
+        self.rounds.clear();
+        manager.alive();
+    }
+}
