@@ -11,6 +11,8 @@ pub const JSON_DEPTH_MAX: usize = 128;
 
 // The request, RFC 9112.
 
+/// Empty lines before a request line that are ignored (RFC 9112, 2.2); one more is answered `400`.
+pub const EMPTY_LINES_MAX: usize = 8;
 /// Bytes of a request line without its CRLF; a longer one is answered `414`.
 pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a header section with its line ends; a longer one is answered `431`.

@@ -87,6 +87,7 @@ fn model(input: &[u8]) -> u64 {
         };
         let is_event = request.method == Method::Post
             && request.path() == b"/event"
+            && !request.content_is_coded
             && event::parse(request.content, &mut Scratch::new()).is_ok();
         events += u64::from(is_event);
         if !request.persistent {
@@ -114,7 +115,10 @@ mod tests {
         "HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n",
         "GET /nowhere HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
         "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 65\r\n\r\n",
+        "HEAD /stats HTTP/1.1\r\nHost: t\r\nExpect: x\r\n\r\n",
+        "POST /event HTTP/1.1\r\nHost: t\r\nContent-Encoding: gzip\r\nContent-Length: 24\r\n\r\n",
         "\r\n",
+        "\n",
         "x",
     ];
 

@@ -15,7 +15,7 @@ use super::page::{OPEN_API, PAGE, PAGE_GZIP, POLICY, accepts_gzip};
 use super::routes::{Resolution, Route, SERVER_METHODS, resolve};
 use super::{live, metrics};
 use crate::event::{self, Scratch};
-use crate::http::{Content, HttpError, Method, Persistence, Request, Responses, Status};
+use crate::http::{Content, Method, Persistence, Refusal, Request, Responses, Status};
 use crate::limits::RETRY_AFTER_S;
 use crate::server::{After, Detached, Handler};
 use crate::stats::{Shard, Snapshot};
@@ -144,7 +144,13 @@ impl App {
     ) -> Status {
         self.settle(out);
         match resolution {
-            Resolution::Found(Route::Event) => unreachable!("events are staged"),
+            // An event whose content is not coded is staged and never gets here.
+            Resolution::Found(Route::Event) => {
+                let fields = "Accept-Encoding: identity\r\n";
+                let message = "Content must not have a Content-Encoding other than identity.";
+                let status = Status::UnsupportedMediaType;
+                self.error(Some(Route::Event), request, status, fields, message, out)
+            }
             Resolution::Found(Route::Stats) => {
                 let snapshot = self.shared.statistics.snapshot();
                 self.answer_built(Route::Stats, JSON, NO_STORE, request, out, |content, _| {
@@ -376,7 +382,7 @@ impl Handler for App {
     fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> After {
         let answer_at = out.len();
         match resolve(request) {
-            Resolution::Found(Route::Event) => {
+            Resolution::Found(Route::Event) if !request.content_is_coded => {
                 if let Some(status) = self.event(request, out) {
                     self.log(peer, request, status, &out[answer_at..]);
                 }
@@ -406,16 +412,13 @@ impl Handler for App {
         self.shard.discard();
     }
 
-    fn refuse(&mut self, peer: &SocketAddr, error: HttpError, out: &mut Vec<u8>) {
+    fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>) {
         let answer_at = out.len();
+        let Refusal { error, head_only } = refusal;
         let body = error_body(error.message());
-        self.responses.write(
-            out,
-            error.status(),
-            Persistence::Close,
-            "",
-            Content::Bytes(JSON, &body),
-        );
+        let content =
+            if head_only { Content::HeadOf(JSON, &body) } else { Content::Bytes(JSON, &body) };
+        self.responses.write(out, error.status(), Persistence::Close, "", content);
         self.shared.request_meters[self.worker].count(None, error.status(), 1);
         if let Some(access_log) = &mut self.access_log {
             access_log.refused(peer, error.status(), &out[answer_at..]);

@@ -15,7 +15,7 @@
 use super::body::Decoder;
 use super::fields::{self, Framing};
 use super::head::{Head, Memo, Parsed, Parser, Span};
-use super::{HttpError, Method, Version};
+use super::{HttpError, Method, Refusal, Version};
 
 /// The protocol state of one connection.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub enum Step<'b> {
         send_continue: bool,
     },
     /// The peer broke the protocol: answer, and close.
-    Error(HttpError),
+    Error(Refusal),
 }
 
 /// Which part of a request the exchange is waiting for.
@@ -75,8 +75,10 @@ pub struct Request<'b> {
     input: &'b [u8],
     target: Span,
     path: Span,
-    /// The content, decoded.
+    /// The content, without its transfer coding.
     pub content: &'b [u8],
+    /// Whether the content has a coding that this server does not read, such as gzip.
+    pub content_is_coded: bool,
     /// Whether the connection goes on after the answer.
     pub persistent: bool,
 }
@@ -161,7 +163,7 @@ impl Exchange {
                 Ok(Parsed::Partial) => {
                     return Step::More { kept: input.len(), send_continue: false };
                 }
-                Err(error) => return Step::Error(error),
+                Err(error) => return Step::Error(Refusal::new(error, input)),
             };
             memo.remember(input, &head, parser.content_length_digits());
             let Framing::Length(content_bytes) = head.framing else {
@@ -170,7 +172,7 @@ impl Exchange {
                 return self.advance_chunked(input, head.length);
             };
             if content_bytes > self.content_bytes_max as u64 {
-                return Step::Error(HttpError::ContentTooLarge);
+                return Step::Error(Refusal::new(HttpError::ContentTooLarge, input));
             }
             let whole_bytes = head.length + content_bytes as usize;
             if whole_bytes > input.len() {
@@ -217,7 +219,7 @@ impl Exchange {
                     send_continue: head.expects_continue && nothing_sent,
                 }
             }
-            Err(error) => Step::Error(error),
+            Err(error) => Step::Error(Refusal::new(error, input)),
         }
     }
 }
@@ -239,6 +241,7 @@ impl Head {
             target: self.target,
             path: self.path,
             content,
+            content_is_coded: self.content_is_coded,
             persistent: self.persistent,
         }
     }
@@ -256,7 +259,7 @@ mod tests {
     #[derive(Debug, Default, PartialEq)]
     struct Seen {
         requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)>,
-        error: Option<HttpError>,
+        error: Option<Refusal>,
         continues: usize,
     }
 
@@ -300,8 +303,8 @@ mod tests {
                         buffer.truncate(kept);
                         break;
                     }
-                    Step::Error(error) => {
-                        seen.error = Some(error);
+                    Step::Error(refusal) => {
+                        seen.error = Some(refusal);
                         return seen;
                     }
                 }
@@ -391,12 +394,12 @@ mod tests {
     #[test]
     fn too_large_is_known_before_the_content_comes() {
         let seen = check(format!("{HEAD}Content-Length: 33\r\n\r\n").as_bytes());
-        assert_eq!(seen.error, Some(HttpError::ContentTooLarge));
+        assert_eq!(seen.error.map(|refusal| refusal.error), Some(HttpError::ContentTooLarge));
         let seen = check(
             format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n20\r\n{}\r\n1\r\n", "a".repeat(32))
                 .as_bytes(),
         );
-        assert_eq!(seen.error, Some(HttpError::ContentTooLarge));
+        assert_eq!(seen.error.map(|refusal| refusal.error), Some(HttpError::ContentTooLarge));
     }
 
     #[test]

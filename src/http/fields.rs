@@ -41,6 +41,8 @@ pub struct Meaning {
     pub persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the content.
     pub expects_continue: bool,
+    /// Whether `Content-Encoding` names anything but `identity` (RFC 9110, 8.4).
+    pub content_is_coded: bool,
 }
 
 /// What was said so far in a header section.
@@ -52,6 +54,7 @@ pub struct Fields {
     close: bool,
     keep_alive: bool,
     expectation: Option<Expectation>,
+    content_is_coded: bool,
 }
 
 /// The list of all `Transfer-Encoding` fields together (RFC 9110, 5.3).
@@ -79,6 +82,11 @@ impl Fields {
             6 if is(name, b"Expect") => self.take_expect(value),
             10 if is(name, b"Connection") => self.take_connection(value),
             14 if is(name, b"Content-Length") => self.take_content_length(value),
+            16 if is(name, b"Content-Encoding") => {
+                self.content_is_coded |=
+                    list(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+                Ok(())
+            }
             17 if is(name, b"Transfer-Encoding") => {
                 self.codings.get_or_insert_default().take(value);
                 Ok(())
@@ -111,7 +119,12 @@ impl Fields {
             return Err(HttpError::ExpectationUnknown);
         }
         let persistent = !self.close && (version == Version::Http11 || self.keep_alive);
-        Ok(Meaning { framing, persistent, expects_continue: expectation.is_some() })
+        Ok(Meaning {
+            framing,
+            persistent,
+            expects_continue: expectation.is_some(),
+            content_is_coded: self.content_is_coded,
+        })
     }
 
     fn take_host(&mut self, value: &[u8]) -> Result<(), HttpError> {
@@ -352,6 +365,32 @@ mod tests {
         assert_eq!(meaning(Version::Http11, &[]), Err(HttpError::HostMissing));
         assert!(meaning(Version::Http10, &[]).is_ok());
         assert_eq!(meaning(Version::Http10, &[("Host", "a"), ("host", "a")]), Err(HttpError::Host));
+    }
+
+    #[test]
+    fn content_codings_other_than_identity_are_noticed_in_every_line_and_element() {
+        for (values, coded) in [
+            (&[][..], false),
+            (&[""], false),
+            (&["identity"], false),
+            (&["Identity,, IDENTITY ,"], false),
+            (&["gzip"], true),
+            (&["identity, gzip"], true),
+            (&["identity", "br"], true),
+            (&["zstd", "identity"], true),
+            (&["identity;q=1"], true),
+        ] {
+            let mut fields = vec![("Host", "h")];
+            fields.extend(values.iter().map(|&value| ("content-ENCODING", value)));
+            for version in [Version::Http10, Version::Http11] {
+                let meaning = meaning(version, &fields);
+                assert_eq!(
+                    meaning.map(|meaning| meaning.content_is_coded),
+                    Ok(coded),
+                    "{values:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn exchange(input: &[u8]) {
                         held.truncate(kept);
                         break;
                     }
-                    Step::Error(error) => return (requests, Some(error)),
+                    Step::Error(refusal) => return (requests, Some(refusal)),
                 }
             }
         }

@@ -19,7 +19,9 @@ use super::HttpError;
 use super::fields::{Fields, Framing};
 use super::scan::{PATH, TOKEN, field_value_length};
 use super::target;
-use crate::limits::{FIELD_COUNT_MAX, HEADER_SECTION_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
+use crate::limits::{
+    EMPTY_LINES_MAX, FIELD_COUNT_MAX, HEADER_SECTION_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
+};
 
 /// The methods that HTTP defines (RFC 9110, 9; RFC 5789; QUERY, safe and with content), and one for
 /// all others.
@@ -67,6 +69,8 @@ pub struct Head {
     pub persistent: bool,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
+    /// Whether `Content-Encoding` names anything but `identity`.
+    pub content_is_coded: bool,
 }
 
 /// A place within a head, in bytes from the start of the input.
@@ -102,14 +106,18 @@ impl Default for Head {
             framing: Framing::Length(0),
             persistent: false,
             expects_continue: false,
+            content_is_coded: false,
         }
     }
 }
 
 impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
-        // An empty line and two line ends stand beside the longest line and section.
-        const { assert!(REQUEST_LINE_BYTES_MAX + HEADER_SECTION_BYTES_MAX + 8 <= u16::MAX as usize) };
+        // Two line ends stand beside the longest line and section, and empty lines before them.
+        const OTHER_BYTES_MAX: usize = "\r\n".len() * (2 + EMPTY_LINES_MAX);
+        const HEAD_BYTES_MAX: usize =
+            OTHER_BYTES_MAX + REQUEST_LINE_BYTES_MAX + HEADER_SECTION_BYTES_MAX;
+        const { assert!(HEAD_BYTES_MAX <= u16::MAX as usize) };
         debug_assert!(range.end <= usize::from(u16::MAX));
         Span { start: range.start as u16, end: range.end as u16 }
     }
@@ -213,6 +221,7 @@ impl Parser {
             framing: meaning.framing,
             persistent: meaning.persistent,
             expects_continue: meaning.expects_continue,
+            content_is_coded: meaning.content_is_coded,
         }))
     }
 
@@ -234,16 +243,12 @@ impl Parser {
     /// rare or malformed.
     #[cold]
     fn judge_request_line(&mut self, input: &[u8]) -> Result<Parsed<RequestLine>, HttpError> {
-        // RFC 9112, 2.2: at least one empty line before a request line is ignored; we ignore one.
-        if self.line_at == 0 && input.starts_with(b"\r\n") {
-            self.line_at = "\r\n".len();
-        }
+        self.line_at = empty_lines_length(input);
         let line = &input[self.line_at..];
-        match line.first() {
-            None => return Ok(Parsed::Partial),
-            Some(b'\r') if self.line_at == 0 && line.len() == 1 => return Ok(Parsed::Partial),
-            Some(&first) if !TOKEN.has(first) => return Err(HttpError::RequestLine),
-            Some(_) => {}
+        match line {
+            [] | [b'\r'] => return Ok(Parsed::Partial),
+            [first, ..] if !TOKEN.has(*first) => return Err(HttpError::RequestLine),
+            _ => {}
         }
         let Some(line_feed) = memchr::memchr(b'\n', line) else {
             return match self.wait(input) {
@@ -292,6 +297,23 @@ impl Parser {
     fn section_at(&self) -> usize {
         self.request_line.map_or(0, |request_line| request_line.end)
     }
+}
+
+/// Returns how many bytes of `input` are empty lines before a request line: CRLF or LF, at most
+/// [`EMPTY_LINES_MAX`] of them.
+///
+/// Old clients send an empty line behind the content of a request (RFC 9112, 2.2). A bare LF is
+/// harmless here, unlike anywhere else: there is nothing before it that it could end.
+pub fn empty_lines_length(input: &[u8]) -> usize {
+    let mut length = 0;
+    for _ in 0..EMPTY_LINES_MAX {
+        match &input[length..] {
+            [b'\n', ..] => length += "\n".len(),
+            [b'\r', b'\n', ..] => length += "\r\n".len(),
+            _ => break,
+        }
+    }
+    length
 }
 
 impl RequestLine {

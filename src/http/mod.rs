@@ -13,6 +13,7 @@ pub mod fields;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod head;
+mod refusal;
 pub mod response;
 pub mod scan;
 pub mod target;
@@ -20,4 +21,5 @@ pub mod target;
 pub use error::HttpError;
 pub use exchange::{Exchange, Request, Step};
 pub use head::{Method, Version};
+pub use refusal::Refusal;
 pub use response::{Content, Persistence, Responses, Status};

@@ -15,6 +15,7 @@ const PREPARED_COUNT: usize = 16;
 #[allow(missing_docs)]
 pub enum Status {
     Ok,
+    NoContent,
     BadRequest,
     Forbidden,
     NotFound,
@@ -22,6 +23,7 @@ pub enum Status {
     RequestTimeout,
     ContentTooLarge,
     UriTooLong,
+    UnsupportedMediaType,
     ExpectationFailed,
     FieldsTooLarge,
     InternalServerError,
@@ -33,8 +35,9 @@ pub enum Status {
 
 impl Status {
     /// Every status once, in the order of declaration.
-    pub const ALL: [Status; 15] = [
+    pub const ALL: [Status; 17] = [
         Status::Ok,
+        Status::NoContent,
         Status::BadRequest,
         Status::Forbidden,
         Status::NotFound,
@@ -42,6 +45,7 @@ impl Status {
         Status::RequestTimeout,
         Status::ContentTooLarge,
         Status::UriTooLong,
+        Status::UnsupportedMediaType,
         Status::ExpectationFailed,
         Status::FieldsTooLarge,
         Status::InternalServerError,
@@ -64,6 +68,7 @@ impl Status {
     const fn row(self) -> (u16, &'static str) {
         match self {
             Status::Ok => (200, "200 OK"),
+            Status::NoContent => (204, "204 No Content"),
             Status::BadRequest => (400, "400 Bad Request"),
             Status::Forbidden => (403, "403 Forbidden"),
             Status::NotFound => (404, "404 Not Found"),
@@ -71,6 +76,7 @@ impl Status {
             Status::RequestTimeout => (408, "408 Request Timeout"),
             Status::ContentTooLarge => (413, "413 Content Too Large"),
             Status::UriTooLong => (414, "414 URI Too Long"),
+            Status::UnsupportedMediaType => (415, "415 Unsupported Media Type"),
             Status::ExpectationFailed => (417, "417 Expectation Failed"),
             Status::FieldsTooLarge => (431, "431 Request Header Fields Too Large"),
             Status::InternalServerError => (500, "500 Internal Server Error"),
@@ -166,7 +172,10 @@ impl Responses {
         out.extend_from_slice(&self.usual[..count * length]);
     }
 
-    /// One answer. `fields` are whole further field lines, each with its CRLF.
+    /// Appends one answer. `fields` are whole further field lines, each with its CRLF.
+    ///
+    /// A `204` has no content, so its `content` must be [`Content::Empty`]. It has no
+    /// `Content-Length` either (RFC 9110, 8.6).
     pub fn write(
         &self,
         out: &mut Vec<u8>,
@@ -175,7 +184,9 @@ impl Responses {
         fields: &str,
         content: Content<'_>,
     ) {
+        debug_assert!(status != Status::NoContent || matches!(content, Content::Empty));
         let (media_type, bytes) = match content {
+            Content::Empty if status == Status::NoContent => (None, None),
             Content::Empty => (None, Some(&[][..])),
             Content::Bytes(media_type, bytes) | Content::HeadOf(media_type, bytes) => {
                 (Some(media_type), Some(bytes))
@@ -264,6 +275,18 @@ mod tests {
         assert_eq!(
             answer(Persistence::Close, Content::Stream("a/b")),
             format!("{HEAD}Connection: close\r\n{date}")
+        );
+    }
+
+    #[test]
+    fn no_content_has_no_length() {
+        let answer = text(|responses, out| {
+            let persistence = Persistence::Implied;
+            responses.write(out, Status::NoContent, persistence, "Allow: POST\r\n", Content::Empty);
+        });
+        assert_eq!(
+            answer,
+            "HTTP/1.1 204 No Content\r\nAllow: POST\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
         );
     }
 

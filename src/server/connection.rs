@@ -28,18 +28,14 @@ use super::stream::{Stream, receive, send};
 use super::timers::Class;
 use super::{After, Handler};
 use crate::http::exchange::Stage;
-use crate::http::head::Memo;
+use crate::http::head::{Memo, empty_lines_length};
 use crate::http::response::CONTINUE;
-use crate::http::{Exchange, HttpError, Step};
+use crate::http::{Exchange, HttpError, Refusal, Step};
 use crate::limits::{
     LENT_BUFFER_BYTES, LINGER_BYTES_MAX, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX,
     WRITE_PROGRESS_BYTES_MIN,
 };
 use crate::sys::clock::exact_ns;
-
-/// Old clients send one after a body, and it is ignored in front of a request line (RFC 9112, 2.2):
-/// no request begins with it.
-const EMPTY_LINE: &[u8] = b"\r\n";
 
 /// A client's connection.
 pub struct Connection<S> {
@@ -206,7 +202,7 @@ impl<S: Stream> Connection<S> {
         desk: &mut Desk<'_, H>,
     ) -> Next {
         desk.output.clear();
-        self.refuse(error, desk);
+        self.refuse(Refusal::new(error, self.held.filled()), desk);
         self.send_last(reason, desk)
     }
 
@@ -382,8 +378,8 @@ impl<S: Stream> Connection<S> {
                         }
                         break (Stop::Starved, kept);
                     }
-                    Step::Error(error) => {
-                        self.refuse(error, desk);
+                    Step::Error(refusal) => {
+                        self.refuse(refusal, desk);
                         break (Stop::End(Closed::ProtocolError), 0);
                     }
                 },
@@ -406,10 +402,10 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Appends the answer to a violation of the protocol, behind all answers owed before it.
-    fn refuse<H: Handler>(&mut self, error: HttpError, desk: &mut Desk<'_, H>) {
+    fn refuse<H: Handler>(&mut self, refusal: Refusal, desk: &mut Desk<'_, H>) {
         desk.handler.settle(desk.output);
-        desk.handler.refuse(&self.peer, error, desk.output);
-        desk.meters.http_errors[error as usize].add(1);
+        desk.handler.refuse(&self.peer, refusal, desk.output);
+        desk.meters.http_errors[refusal.error as usize].add(1);
     }
 
     /// Sends the output; what the socket does not take moves to `unsent`.
@@ -498,7 +494,8 @@ impl<S: Stream> Connection<S> {
             (Activity::Writing, Class::Write)
         } else if self.exchange.stage() == Stage::Body {
             (Activity::Reading, Class::Body)
-        } else if !self.held.is_empty() && self.held.filled() != EMPTY_LINE {
+        } else if empty_lines_length(self.held.filled()) < self.held.filled().len() {
+            // Empty lines do not begin a request (RFC 9112, 2.2).
             (Activity::Reading, Class::Header)
         } else {
             (Activity::Idle, Class::Idle)

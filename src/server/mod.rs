@@ -27,7 +27,7 @@ use std::thread::{self, JoinHandle};
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
 
-use crate::http::{HttpError, Request};
+use crate::http::{Refusal, Request};
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::sys::{affinity, sandbox};
@@ -60,7 +60,7 @@ pub trait Handler: Send {
     /// Forgets what was not settled: handling a request has panicked, and no answer will be sent.
     fn abandon(&mut self);
     /// Answers a violation of the protocol; the connection will be closed.
-    fn refuse(&mut self, peer: &SocketAddr, error: HttpError, out: &mut Vec<u8>);
+    fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>);
     /// Answers a client for whom there is no room; the connection will be closed.
     fn overloaded(&mut self, out: &mut Vec<u8>);
     /// The server is about to stop: from now on every answer is the last on its connection.

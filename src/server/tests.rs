@@ -50,7 +50,7 @@ impl Handler for Fragile {
         self.panics_later = false;
     }
 
-    fn refuse(&mut self, _: &SocketAddr, _: HttpError, _: &mut Vec<u8>) {}
+    fn refuse(&mut self, _: &SocketAddr, _: Refusal, _: &mut Vec<u8>) {}
 
     fn overloaded(&mut self, _: &mut Vec<u8>) {}
 

@@ -318,7 +318,7 @@ impl Client {
         let status =
             head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
         let mut answer = Answer { status, head, content: Vec::new() };
-        let length = if (100..200).contains(&status) {
+        let length = if (100..200).contains(&status) || status == 204 {
             0
         } else {
             answer

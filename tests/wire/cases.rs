@@ -117,6 +117,13 @@ pub fn cases() -> Vec<Case> {
         refused(417, format!("{POST}Content-Length: 25\r\nExpect: 200-maybe\r\n\r\n{BODY}")),
         refused(417, format!("{POST}Content-Length: 25\r\nExpect: 100-continue, x\r\n\r\n{BODY}")),
 
+        // "Content with a Content-Encoding other than identity: 415" (RFC 9110, 8.4 and 15.5.16)
+        open(&[200], 1, format!("{POST}Content-Length: 25\r\nContent-Encoding: Identity,\r\n\r\n{BODY}")),
+        open(&[415, 200], 1, format!("{POST}Content-Length: 25\r\nContent-Encoding: gzip\r\n\r\n{BODY}{EVENT}")),
+        open(&[415, 200], 1, format!("{POST}Content-Length: 25\r\nContent-Encoding: identity\r\ncontent-encoding: br\r\n\r\n{BODY}{EVENT}")),
+        open(&[415, 200], 1, format!("{POST}Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNK}\r\n{EVENT}")),
+        open(&[200, 200], 1, format!("{GET}Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc{EVENT}")), // not read
+
         // "origin-form and absolute-form targets" (RFC 9112, 3.2)
         open(&[200], 1, EVENT.replace("/event", "/event?x=/y?z")),
         open(&[200], 1, EVENT.replace("/event", "http://t/event")),
@@ -146,13 +153,17 @@ pub fn cases() -> Vec<Case> {
         refused(400, "GET /stats HTTP/1.1\r\r\nHost: t\r\n\r\n"),
         refused(400, "GET /stats\rHTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET /stats HTTP/1.1\r\nHost: t\r\n\rX\r\n\r\n"),
-        refused(400, "\n"),
 
-        // "(One empty line before a request line is ignored ...)" (RFC 9112, 2.2)
+        // Empty lines before a request line are ignored, as many as eight (RFC 9112, 2.2).
         open(&[200], 1, format!("\r\n{EVENT}")),
+        open(&[200], 1, format!("\n{EVENT}")),
         open(&[200, 200], 2, format!("\r\n{EVENT}\r\n{EVENT}")),
-        refused(400, "\r\n\r\n"),
-        refused(400, "\n\r\n"),
+        open(&[200, 200, 200], 3, format!("{EVENT}\n{EVENT}\r\n\r\n{EVENT}")),
+        open(&[200], 1, format!("\r\n\n\n\r\n\n\n\r\n\r\n{EVENT}")),
+        refused(400, "\n".repeat(9)),
+        refused(400, "\r\n".repeat(9)),
+        refused(400, "\n\r\r\n"),
+        refused(400, "\n \r\n"),
         refused(400, "\r\r\n"),
 
         // "obs-fold, white space before the colon or in the start" (RFC 9112, 5.1, 5.2 and 2.2)

@@ -8,7 +8,7 @@ mod support;
 mod timed;
 
 use cases::After::{Closed, Open};
-use cases::{BODY, CHUNKED, Case, EVENT, cases};
+use cases::{BODY, CHUNKED, Case, EVENT, POST, cases};
 use support::{Client, Server};
 
 /// Sends the case in some way, and checks all of its outcome; `before` events were sent first.
@@ -88,6 +88,59 @@ fn the_go_ahead_comes_before_the_content_and_only_if_it_is_needed() {
     // An answer that needs no content comes at once.
     client.send(head.replace("25", "70000").as_bytes());
     assert_eq!(client.answer().status, 413);
+}
+
+/// RFC 9110, 9.3.2: an answer to `HEAD` has no content, whatever its status and wherever it is made.
+#[test]
+fn every_answer_to_head_ends_with_its_head() {
+    let server = Server::start(&["--header-timeout", "0.3", "--body-timeout", "0.3"]);
+    let line = "HEAD /stats HTTP/1.1\r\n";
+    let host = "Host: t\r\n";
+    let long = "a".repeat(20_000);
+    for (status, request) in [
+        (200, format!("{line}{host}Connection: close\r\n\r\n")),
+        (404, format!("HEAD /x HTTP/1.1\r\n{host}Connection: close\r\n\r\n")),
+        (405, format!("HEAD /event HTTP/1.1\r\n{host}Connection: close\r\n\r\n")),
+        (400, "HEAD  /stats HTTP/1.1\r\n".to_owned()),
+        (400, "\r\nHEAD stats HTTP/1.1\r\n".to_owned()),
+        (400, "HEAD /stats HTTP/1.10\r\n".to_owned()),
+        (400, format!("{line}\r\n")),
+        (400, format!("{line}{host} x\r\n")),
+        (400, format!("{line}{host}{host}\r\n")),
+        (400, format!("{line}{host}Content-Length: x\r\n\r\n")),
+        (400, format!("{line}{host}Transfer-Encoding: chunked\r\n\r\nx\r\n")),
+        (413, format!("{line}{host}Content-Length: 99999999\r\n\r\n")),
+        (414, format!("HEAD /{long}")),
+        (417, format!("{line}{host}Expect: x\r\n\r\n")),
+        (431, format!("{line}{host}X: {long}")),
+        (501, format!("{line}{host}Transfer-Encoding: x, chunked\r\n\r\n")),
+        (505, "HEAD /stats HTTP/2.0\r\n".to_owned()),
+        (408, "HEAD /st".to_owned()),
+        (408, format!("{line}{host}")),
+        (408, format!("{line}{host}Content-Length: 2\r\n\r\nx")),
+        (408, format!("{line}{host}Transfer-Encoding: chunked\r\n\r\n1")),
+    ] {
+        let mut client = server.connect();
+        client.send(request.as_bytes());
+        let answer = client.try_answer(false).expect("an answer");
+        let label = request.chars().take(60).collect::<String>();
+        assert_eq!(answer.status, status, "{label:?}");
+        let length = answer.field("content-length").and_then(|length| length.parse::<u64>().ok());
+        assert!(length.is_some_and(|length| length > 0), "the length of the content: {label:?}");
+        assert!(client.is_closed(), "content after the head: {label:?}");
+    }
+}
+
+#[test]
+fn content_that_is_coded_is_refused_with_the_codings_that_are_read() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send(
+        format!("{POST}Content-Encoding: gzip\r\nContent-Length: 25\r\n\r\n{BODY}").as_bytes(),
+    );
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("accept-encoding")), (415, Some("identity")));
+    assert_eq!(server.count(), 0);
 }
 
 #[test]

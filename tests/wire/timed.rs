@@ -55,7 +55,7 @@ fn cases() -> Vec<Case> {
         case("nothing at all", &[], &[], Some(IDLE_MS), 0),
         case("nothing more", &[(0, EVENT)], &[200], Some(IDLE_MS), 1),
         case("now and then", &[(0, EVENT), (900, EVENT), (900, EVENT)], &[200; 3], Some(1_800 + IDLE_MS), 3),
-        case("an empty line is no request", &[(0, &format!("{EVENT}\r\n"))], &[200], Some(IDLE_MS), 1),
+        case("empty lines are no request", &[(0, &format!("{EVENT}\r\n\n\r\n"))], &[200], Some(IDLE_MS), 1),
     ]
 }
 

@@ -18,9 +18,9 @@ const STRICTER: &[(HttpError, &str, &str)] = &[
     ),
     (
         HttpError::RequestLine,
-        "\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
-        "RFC 9112, 2.2 asks to ignore at least one empty line before a request line; more are no \
-         client's habit.",
+        "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "RFC 9112, 2.2 asks a server to ignore at least one empty line before a request line. We \
+         ignore eight; no client has the habit of sending more.",
     ),
     (
         HttpError::Target,

@@ -59,7 +59,7 @@ fn usual_heads() {
     assert_eq!((&target[..], &path[..]), (&b"/event"[..], &b"/event"[..]));
     assert_eq!((framing, persistent), (Framing::Length(7), true));
 
-    let input = b"\r\nHEAD /stats?now HTTP/1.0\r\nX:\t a\tb \t\r\n\r\n";
+    let input = b"\r\n\n\n\r\n\r\n\n\n\r\nHEAD /stats?now HTTP/1.0\r\nX:\t a\tb \t\r\n\r\n";
     let (method, version, length, target, path, framing, persistent, _) =
         check(input).unwrap().unwrap();
     assert_eq!((method, version, length), (Method::Head, Version::Http10, input.len()));
@@ -79,8 +79,9 @@ fn malformed_heads() {
         (b"GET / HTTP/1.1\n", E::RequestLine),
         (b"GET / HTTP/1.1\r\r\n", E::Version),
         (b"G(T / HTTP/1.1\r\n", E::RequestLine),
-        (b"\r\n\r\nGET / HTTP/1.1\r\n", E::RequestLine),
-        (b"\nGET / HTTP/1.1\r\n", E::RequestLine),
+        (b"\r\n\n\r\n\n\r\n\n\r\n\n\r\nGET / HTTP/1.1\r\n", E::RequestLine),
+        (b"\n\n\n\n\n\n\n\n\nGET / HTTP/1.1\r\n", E::RequestLine),
+        (b"\n\rGET / HTTP/1.1\r\n", E::RequestLine),
         (b"\x16\x03\x01", E::RequestLine),
         (b"GET / http/1.1\r\n", E::Version),
         (b"GET / HTTP/1.10\r\n", E::Version),
