@@ -5,11 +5,12 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
 
-use support::{PATIENCE, Server, event, eventually};
+use support::{PATIENCE, Server, event, eventually, lines_of};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/monitoring")
@@ -32,6 +33,8 @@ struct Prometheus {
     child: Child,
     address: SocketAddr,
     data: PathBuf,
+    /// Kept, so that there is a reader for what it prints.
+    _log: Receiver<String>,
 }
 
 impl Prometheus {
@@ -43,18 +46,23 @@ impl Prometheus {
         let config = config.replace("127.0.0.1:8080", &target.to_string()).replace("15s", "1s");
         fs::write(data.join("prometheus.yml"), config).expect("written");
         fs::copy(folder().join("alerts.yml"), data.join("alerts.yml")).expect("copied");
-        // Free a moment ago, and nobody else takes ports so deliberately.
-        let address =
-            TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
-        let child = Command::new("prometheus")
+        let mut child = Command::new("prometheus")
             .arg(format!("--config.file={}", data.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", data.join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
+            .arg("--web.listen-address=127.0.0.1:0")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        Prometheus { child, address, data }
+        let log = lines_of(child.stderr.take().expect("piped"));
+        let address = loop {
+            let line = log.recv_timeout(PATIENCE).expect("the line that names the address");
+            if line.contains("\"Listening on\"") {
+                let address = line.split("address=").nth(1).and_then(|rest| rest.parse().ok());
+                break address.unwrap_or_else(|| panic!("no address: {line}"));
+            }
+        };
+        Prometheus { child, address, data, _log: log }
     }
 
     /// Asks its interface; `None` while it does not answer.

@@ -106,8 +106,10 @@ mod tests {
 
     #[test]
     fn the_calendar_agrees_with_std() {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        assert!(unix_seconds().abs_diff(now) <= 1);
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let (before, seconds, after) = (now(), unix_seconds(), now());
+        // The coarse clock may be a tick late.
+        assert!((before - 1..=after).contains(&seconds), "{before} {seconds} {after}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unsafe_code)] // each test file uses its part; signals are sent by kill(2)
 
+mod busy;
 mod skipped;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -13,11 +14,15 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-#[allow(unused_imports)] // only some test files skip
+// Each test file uses its part.
+#[allow(unused_imports)]
+pub use busy::{Failure, Pulse, undisturbed};
+#[allow(unused_imports)]
 pub use skipped::skip;
 
-/// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take before a test gives up on it. Long, since it must not judge the speed
+/// of a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running millrace; killed when dropped.
 pub struct Server {
@@ -191,7 +196,7 @@ impl Drop for Server {
     }
 }
 
-/// Asks again until the condition holds.
+/// Asks again until the condition holds. Panics after [`PATIENCE`].
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -200,7 +205,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn lines_of(stderr: ChildStderr) -> Receiver<String> {
+/// Reads what a program prints to its standard error, line by line.
+pub fn lines_of(stderr: ChildStderr) -> Receiver<String> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {

@@ -1,8 +1,10 @@
-//! The floor from outside: exactly one answer a request, however the requests arrive.
+//! The floor from outside: it gives exactly one answer for each request, in whatever pieces the
+//! requests arrive.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ const REQUEST: &str = "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 26\r\n
     {\"userId\":\"u\",\"value\":1.25}";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
     Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running floor; killed when dropped.
 struct Floor {
@@ -84,14 +86,27 @@ fn a_client_that_reads_late_gets_every_answer() {
     let floor = Floor::start();
     let stream = floor.connect();
     let mut writer = stream.try_clone().expect("a second handle");
-    let sender = thread::spawn(move || {
-        writer.write_all(REQUEST.repeat(REQUESTS).as_bytes()).expect("sent");
-        writer.shutdown(Shutdown::Write).expect("shut down");
+    let sent = AtomicUsize::new(0);
+    let received = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let batch = REQUEST.repeat(100);
+            for _ in 0..REQUESTS / 100 {
+                writer.write_all(batch.as_bytes()).expect("sent");
+                sent.fetch_add(batch.len(), Ordering::Relaxed);
+            }
+            writer.shutdown(Shutdown::Write).expect("shut down");
+        });
+        // Not before the sender is stuck, since the floor has stopped reading. A sender that is
+        // only slow makes the test easier.
+        let mut before = 0;
+        while before == 0 || before != sent.load(Ordering::Relaxed) {
+            before = sent.load(Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(50));
+        }
+        let received = rest_of(&stream);
+        sender.join().expect("no panic");
+        received
     });
-    // Long enough for the answers to fill the buffers; too short only makes the test easier.
-    thread::sleep(Duration::from_millis(300));
-    let received = rest_of(&stream);
-    sender.join().expect("no panic");
     assert_eq!(received.len(), REQUESTS * ANSWER.len());
     assert!(received.chunks(ANSWER.len()).all(|answer| answer == ANSWER));
 }
