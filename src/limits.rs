@@ -138,6 +138,11 @@ pub const HEALTH_TIMEOUT_MS: u64 = 5_000;
 /// Bytes of an answer that are read.
 pub const HEALTH_ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
+// An image of the statistics.
+
+/// Bytes of users' ids in one block of an image, without the last page of them.
+pub const IMAGE_IDS_BYTES: usize = 64 * 1024;
+
 // A stop.
 
 /// How long the process waits for workers that were told to end at once; a worker that hangs must
@@ -148,7 +153,5 @@ pub const STOP_PATIENCE_MS: u64 = 1_000;
 
 /// How long a server and its successor wait for each other's next word.
 pub const HANDOVER_PATIENCE_MS: u64 = 5_000;
-/// Bytes of users' ids sent at a time.
-pub const HANDOVER_FRAME_BYTES: usize = 64 * 1024;
 /// How often the users that have come meanwhile are sent before the workers stop.
 pub const HANDOVER_ROUNDS_MAX: usize = 16;

@@ -23,18 +23,14 @@ pub enum Kind {
     Ready,
     /// The successor cannot go on; the content says why.
     Refused,
-    /// Ids of users.
-    Ids,
-    /// All ids so far are void.
-    Forget,
+    /// A block of the image of the statistics; with its last, there is no more.
+    Image,
     /// Listening sockets.
     Listeners,
     /// Connections, and what they hold.
     Connections,
     /// A frame with descriptors has arrived.
     Arrived,
-    /// The totals; there is no more.
-    Totals,
     /// The successor has taken in everything.
     Prepared,
     /// From now on the successor serves.
@@ -42,16 +38,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 9] = [
         Kind::Hello,
         Kind::Ready,
         Kind::Refused,
-        Kind::Ids,
-        Kind::Forget,
+        Kind::Image,
         Kind::Listeners,
         Kind::Connections,
         Kind::Arrived,
-        Kind::Totals,
         Kind::Prepared,
         Kind::Go,
     ];

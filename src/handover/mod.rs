@@ -9,9 +9,9 @@
 //! server                                         successor
 //! Hello   version, workers                 ──►   reads its options
 //!                                          ◄──   Ready
-//! Ids …   while workers still count        ──►   takes them in
+//! Image … of users, while workers count    ──►   takes them in
 //! ── workers stop: nothing is answered until Go, some milliseconds ──
-//! Ids …   Listeners  Connections  Totals   ──►   takes them in, checks the number of users
+//! Listeners  Connections  Image … its end  ──►   takes them in, checks the number of users
 //!                                          ◄──   Prepared: its workers wait at the start
 //! Go                                       ──►   serves
 //! waits for clients that read their last answer, and ends
@@ -31,12 +31,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
-use std::{env, iter};
+use std::{env, mem};
 
-use crate::limits::{HANDOVER_FRAME_BYTES, HANDOVER_PATIENCE_MS, HANDOVER_ROUNDS_MAX};
+use crate::limits::{HANDOVER_PATIENCE_MS, HANDOVER_ROUNDS_MAX, IMAGE_IDS_BYTES};
 use crate::server::{Departed, Moved};
 use crate::stats::Statistics;
-use crate::stats::transfer::{Carried, Malformed, Step, Transfer};
+use crate::stats::image::{self, Damaged};
 use crate::sys::children::Child;
 use crate::sys::passing::DESCRIPTORS_PER_MESSAGE_MAX;
 use channel::{Channel, Frame, Kind};
@@ -54,8 +54,8 @@ const PATIENCE: Duration = Duration::from_millis(HANDOVER_PATIENCE_MS);
 pub struct Successor {
     child: Child,
     channel: Channel,
-    /// How far the copy of the users has come.
-    copy: Transfer,
+    /// The statistics on their way.
+    image: image::Writer,
 }
 
 impl Successor {
@@ -64,12 +64,7 @@ impl Successor {
     ///
     /// # Errors
     /// If it cannot be started, refuses, ends or is not ready in time; then it does not run.
-    pub fn start(
-        program: &Path,
-        without: &[&str],
-        workers: usize,
-        statistics: &Statistics,
-    ) -> io::Result<Successor> {
+    pub fn start(program: &Path, without: &[&str], workers: usize) -> io::Result<Successor> {
         let (ours, theirs) = UnixStream::pair()?;
         let channel = Channel::new(ours, PATIENCE)?;
         let environment = env::vars_os()
@@ -78,7 +73,7 @@ impl Successor {
         let child = Child::start(program.as_os_str(), env::args_os(), environment, theirs.as_fd())?;
         // With this process holding it, the end of the child would not be seen.
         drop(theirs);
-        let mut successor = Successor { child, channel, copy: statistics.copy() };
+        let mut successor = Successor { child, channel, image: image::Writer::new() };
         match successor.greet(workers) {
             Ok(()) => Ok(successor),
             Err(error) => {
@@ -108,7 +103,9 @@ impl Successor {
     /// Those of the channel.
     pub fn send_users_ahead(&mut self, statistics: &Statistics) -> io::Result<()> {
         for _ in 0..HANDOVER_ROUNDS_MAX {
-            if self.send_users(statistics)? < HANDOVER_FRAME_BYTES {
+            let sent_bytes =
+                self.image.ids(statistics.cut(), |block| self.channel.send(Kind::Image, block))?;
+            if sent_bytes < IMAGE_IDS_BYTES {
                 break;
             }
         }
@@ -121,7 +118,6 @@ impl Successor {
     /// # Errors
     /// Those of the channel, or what the successor says.
     pub fn send_rest(&mut self, statistics: &Statistics, departed: &Departed) -> io::Result<()> {
-        self.send_users(statistics)?;
         for sockets in departed.listeners.chunks(DESCRIPTORS_PER_MESSAGE_MAX) {
             let sockets: Vec<BorrowedFd> = sockets.iter().map(AsFd::as_fd).collect();
             self.channel.send_descriptors(Kind::Listeners, b"", &sockets)?;
@@ -132,7 +128,8 @@ impl Successor {
             let content = write_connections(connections);
             self.channel.send_descriptors(Kind::Connections, &content, &sockets)?;
         }
-        self.channel.send(Kind::Totals, &write_totals(&statistics.carried()))?;
+        let image = mem::take(&mut self.image);
+        image.end(statistics.cut(), |block| self.channel.send(Kind::Image, block))?;
         self.channel.expect(Kind::Prepared).map(drop)
     }
 
@@ -147,26 +144,6 @@ impl Successor {
     /// Ends it.
     pub fn end(self) {
         self.child.end();
-    }
-
-    /// Sends the users that were not sent; the bytes it took.
-    fn send_users(&mut self, statistics: &Statistics) -> io::Result<usize> {
-        let (mut sent_bytes, mut ids) = (0, Vec::with_capacity(2 * HANDOVER_FRAME_BYTES));
-        loop {
-            let step = statistics.copy_ids(&mut self.copy, &mut ids);
-            if step == Step::Reset {
-                ids.clear();
-                self.channel.send(Kind::Forget, b"")?;
-            }
-            if ids.len() >= HANDOVER_FRAME_BYTES || step == Step::None && !ids.is_empty() {
-                self.channel.send(Kind::Ids, &ids)?;
-                sent_bytes += ids.len();
-                ids.clear();
-            }
-            if step == Step::None {
-                return Ok(sent_bytes);
-            }
-        }
     }
 }
 
@@ -204,37 +181,34 @@ impl Predecessor {
     /// Those of the channel; if what comes is not whole, which the other process is told.
     pub fn receive(&mut self, statistics: &Statistics) -> io::Result<Departed> {
         self.channel.send(Kind::Ready, b"")?;
-        let mut departed = Departed::default();
+        let (mut departed, mut image) = (Departed::default(), image::Reader::new(statistics));
         loop {
             let Frame { kind, content, descriptors } = self.channel.receive()?;
             let taken = match kind {
-                Kind::Ids => statistics.take_ids(&content),
-                Kind::Forget => {
-                    statistics.reset();
-                    Ok(())
-                }
+                Kind::Image => image.take(&content),
                 Kind::Listeners => {
                     departed.listeners.extend(descriptors);
                     self.channel.send(Kind::Arrived, b"")?;
-                    Ok(())
+                    Ok(false)
                 }
                 Kind::Connections => {
                     let connections = read_connections(&content, descriptors);
                     self.channel.send(Kind::Arrived, b"")?;
-                    connections.map(|connections| departed.connections.extend(connections))
+                    connections.map(|connections| {
+                        departed.connections.extend(connections);
+                        false
+                    })
                 }
-                Kind::Totals => {
-                    read_totals(&content).and_then(|totals| statistics.take_totals(&totals))
-                }
-                _ => Err(Malformed),
+                _ => Err(Damaged("a frame of another kind was expected")),
             };
-            if taken.is_err() {
-                let message = format!("the successor cannot take in {kind:?}");
-                self.refuse(&message);
-                return Err(io::Error::new(ErrorKind::InvalidData, message));
-            }
-            if kind == Kind::Totals {
-                return Ok(departed);
+            match taken {
+                Ok(false) => {}
+                Ok(true) => return Ok(departed),
+                Err(damaged) => {
+                    let message = format!("the successor cannot take in {kind:?}: {damaged}");
+                    self.refuse(&message);
+                    return Err(io::Error::new(ErrorKind::InvalidData, message));
+                }
             }
         }
     }
@@ -281,7 +255,7 @@ fn write_connections(connections: &[Moved]) -> Vec<u8> {
     content
 }
 
-fn read_connections(mut content: &[u8], sockets: Vec<OwnedFd>) -> Result<Vec<Moved>, Malformed> {
+fn read_connections(mut content: &[u8], sockets: Vec<OwnedFd>) -> Result<Vec<Moved>, Damaged> {
     let mut read = |socket| {
         let [held_bytes, unsent_bytes] = [take_u64(&mut content)?, take_u64(&mut content)?];
         let held = take(&mut content, held_bytes)?.to_vec();
@@ -289,24 +263,7 @@ fn read_connections(mut content: &[u8], sockets: Vec<OwnedFd>) -> Result<Vec<Mov
         Some(Moved { socket, held, unsent })
     };
     let connections = sockets.into_iter().map(&mut read).collect::<Option<_>>();
-    connections.filter(|_| content.is_empty()).ok_or(Malformed)
-}
-
-fn write_totals(totals: &Carried) -> Vec<u8> {
-    let sum = totals.sum.iter().map(|word| word.cast_unsigned());
-    let words = [totals.events, totals.users].into_iter().chain(sum);
-    words.flat_map(u64::to_le_bytes).collect()
-}
-
-fn read_totals(mut content: &[u8]) -> Result<Carried, Malformed> {
-    let words: Vec<u64> = iter::from_fn(|| take_u64(&mut content)).collect();
-    let [events, users, sum @ ..] = &words[..] else { return Err(Malformed) };
-    let sum: Vec<i64> = sum.iter().map(|word| word.cast_signed()).collect();
-    let sum = sum.try_into().map_err(|_| Malformed)?;
-    if !content.is_empty() {
-        return Err(Malformed);
-    }
-    Ok(Carried { events: *events, users: *users, sum })
+    connections.filter(|_| content.is_empty()).ok_or(Damaged("connections are not whole"))
 }
 
 fn take<'b>(content: &mut &'b [u8], count: u64) -> Option<&'b [u8]> {
@@ -326,16 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn totals_and_connections_arrive_as_they_left() {
-        let statistics = Statistics::new(1, [1, 2], None);
-        let mut shard = statistics.shard(0);
-        shard.stage(b"a", -0.1);
-        assert!(shard.commit().is_none());
-        let content = write_totals(&statistics.carried());
-        assert_eq!(read_totals(&content), Ok(statistics.carried()));
-        assert_eq!(read_totals(&content[1..]), Err(Malformed));
-        assert_eq!(read_totals(&[&content[..], &[0; 8]].concat()), Err(Malformed));
-
+    fn connections_arrive_as_they_left() {
         let socket = || OwnedFd::from(UnixStream::pair().unwrap().0);
         let moved = |held: &[u8], unsent: &[u8]| Moved {
             socket: socket(),

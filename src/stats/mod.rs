@@ -1,21 +1,23 @@
 //! Exact statistics of events: how many, of how many users, and the sum of their values.
 //!
-//! Each worker counts in a [`Shard`] of its own; a [`Snapshot`] is the state at one instant. Three
-//! subjects make it up, and each stands alone:
+//! Each worker counts in a [`Shard`] of its own. A [`Snapshot`] is what people see of the state at one
+//! instant; a [`Cut`] is all of that state, ids included, which are copied while counting goes on; an
+//! [`image`] is a cut as bytes. They stand on three parts that do not depend on one another:
 //!
 //! - `section`: batches that become visible whole, and instants at which everything is read;
 //! - [`sum`]: an exact sum of doubles;
 //! - `users`: an exact set of ids.
 //!
-//! What is left out: sockets, text, the clock, and where random keys come from.
+//! What is left out: sockets, text, files, the clock, and where random keys come from.
 
 mod batch;
+mod cut;
+pub mod image;
 mod section;
 mod shard;
 mod snapshot;
 pub mod sum;
 mod sync;
-pub mod transfer;
 mod users;
 
 use std::sync::Arc;
@@ -23,8 +25,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 pub use batch::BATCH_EVENTS_MAX;
+pub use cut::{Counted, Cut, Ids};
 pub use shard::{Refused, Shard};
 pub use snapshot::Snapshot;
+pub use users::{Positions, stored_ids};
 
 use section::Sections;
 use shard::Totals;
@@ -32,8 +36,9 @@ use users::{Keyed, Users};
 
 /// The statistics of all workers.
 pub struct Statistics {
-    /// A seat for each worker, and one for what was carried over from another process.
-    sections: Sections<Totals, Users>,
+    /// A seat for each worker, and one for what an image brought. The set of users is counted, so
+    /// that a cut keeps it when a reset replaces it.
+    sections: Sections<Totals, Arc<Users>>,
     /// How often the set of users was replaced; changed at an instant only.
     resets: AtomicU64,
     shard_taken: Box<[AtomicBool]>,
@@ -48,7 +53,7 @@ impl Statistics {
         let locals = (0..workers + 1).map(|_| Totals::ZERO);
         Arc::new(Statistics {
             resets: AtomicU64::new(0),
-            sections: Sections::new(locals, Users::new(users_max)),
+            sections: Sections::new(locals, Arc::new(Users::new(users_max))),
             shard_taken: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             hash: Keyed::new(keys),
             users_max,
@@ -71,7 +76,7 @@ impl Statistics {
     pub fn snapshot(&self) -> Snapshot {
         let mut worker_events = Vec::with_capacity(self.sections.seat_count());
         let total = self.total(|local| worker_events.push(local.events));
-        // What was carried over is no worker's.
+        // What an image brought belongs to no worker.
         worker_events.pop();
         Snapshot {
             events: total.events,
@@ -95,18 +100,16 @@ impl Statistics {
         total
     }
 
-    /// Does `work` in a section of the seat behind those of the workers, which is told how often
-    /// there was a reset.
-    fn with_carried<R>(&self, work: impl FnOnce(&mut Totals, u64, &Users) -> R) -> R {
-        self.sections.enter(self.shard_taken.len(), |totals, users| {
-            work(totals, self.resets.load(Ordering::Relaxed), users)
-        })
+    /// Runs `work` in a section of the extra seat, the one after the workers' seats, which holds
+    /// what an image brought.
+    fn with_extra<R>(&self, work: impl FnOnce(&mut Totals, &Users) -> R) -> R {
+        self.sections.enter(self.shard_taken.len(), |totals, users| work(totals, users))
     }
 
     /// Sets everything to zero at an instant between call and return; the memory of the users is
     /// given back soon after.
     pub fn reset(&self) {
-        let empty = Users::new(self.users_max);
+        let empty = Arc::new(Users::new(self.users_max));
         let old = self.sections.instant(|instant| {
             instant.for_each_local(|local| *local = Totals::ZERO);
             self.resets.fetch_add(1, Ordering::Relaxed);
@@ -116,8 +119,9 @@ impl Statistics {
     }
 }
 
-/// Drops a set; a large one in a thread of its own, since the caller has other work to do.
-fn give_back(users: Users) {
+/// Drops a set, if no cut keeps it; a large one in a thread of its own, since the caller has other
+/// work to do.
+fn give_back(users: Arc<Users>) {
     if users.page_bytes() > DROP_AT_ONCE_BYTES_MAX {
         // Where no thread can be had, the closure and the set in it are dropped here.
         let _ = thread::Builder::new().name("reset".into()).spawn(move || drop(users));

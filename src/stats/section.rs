@@ -169,6 +169,14 @@ impl<'a, L, S> Instant<'a, L, S> {
         }
     }
 
+    /// Shows the shared data.
+    pub fn with_shared<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        self.sections.shared.with(|shared| {
+            // SAFETY: as in `for_each_local`; the data is not changed while `self` is borrowed.
+            look(unsafe { &*shared })
+        })
+    }
+
     /// Puts `shared` in the place of the shared data and returns the latter.
     pub fn replace_shared(&mut self, shared: S) -> S {
         self.sections.shared.with_mut(|place| {

@@ -20,12 +20,8 @@ impl Supervisor<'_> {
         let program = self.program.display().to_string();
         log::info("restarting", &[("program", &program)]);
         let statistics = Arc::clone(&self.shared.statistics);
-        let started = Successor::start(
-            &self.program,
-            &VARIABLES_OF_ONE_PROCESS,
-            self.config.workers,
-            &statistics,
-        );
+        let started =
+            Successor::start(&self.program, &VARIABLES_OF_ONE_PROCESS, self.config.workers);
         let mut successor = match started {
             Ok(successor) => successor,
             Err(error) => {

@@ -1,8 +1,12 @@
 //! The bytes of the ids, stored one after another and never moved.
 //!
-//! An id is one byte of length less one, then its bytes, inside one page; a reference is the
-//! page's number and the offset in it, never 0. What a reference names does not change while the
-//! arena lives, so that whoever has one reads the id without a lock.
+//! An id is stored as one byte, its length less one, and then its bytes, all inside one page. A
+//! reference is the page's number and the offset in it, never 0. The bytes that a reference names
+//! do not change while the arena lives, so a thread that has a reference reads the id without a
+//! lock.
+//!
+//! The order of the ids never changes either. A [`Position`] is therefore a lasting mark: the ids
+//! before it stay the same, and an id that is stored later stands behind it.
 
 #![allow(unsafe_code)] // Ids are read by address while others are written beside them.
 
@@ -27,12 +31,9 @@ pub struct ArenaWriter {
     full_used: Vec<u16>,
 }
 
-/// How far a copy of an arena's ids has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    page: usize,
-    offset: usize,
-}
+/// A place between two ids of an arena: the page's number times the bytes of a page, plus the offset
+/// in the page. 0 is the place before the first id.
+pub type Position = u64;
 
 /// Where an id stands in its arena; never 0.
 pub type Reference = u32;
@@ -139,39 +140,88 @@ impl Arena {
         Some(())
     }
 
-    /// Appends to `out` what `position`'s page holds behind it, each id as it is stored, and moves
-    /// the position there; false if there was nothing.
+    /// Returns the place behind the last id.
+    pub fn end(writer: &ArenaWriter) -> Position {
+        match writer.page_count {
+            0 => 0,
+            count => ((count - 1) * PAGE_BYTES + writer.used) as Position,
+        }
+    }
+
+    /// Returns the ids between `from` and `to` that stand in the first page that has some, as they
+    /// are stored, and the place behind them; `None` if there are none.
+    ///
+    /// The bytes never change, so the caller may read them after it has let go of the writer.
     ///
     /// # Safety
     ///
-    /// The writer is the arena's own, the position comes from this arena, and the pages live.
-    pub unsafe fn copy_page(
+    /// The writer is the arena's own, and the pages live as long as the result.
+    pub unsafe fn page_of_ids<'p>(
         &self,
         writer: &ArenaWriter,
-        position: &mut Position,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let used_of =
-            |page: usize| writer.full_used.get(page).map_or(writer.used, |&used| usize::from(used));
-        if position.page < writer.full_used.len() && position.offset == used_of(position.page) {
-            *position = Position { page: position.page + 1, offset: 0 };
+        from: Position,
+        to: Position,
+    ) -> Option<(&'p [u8], Position)> {
+        let to = to.min(Arena::end(writer));
+        let (mut number, mut offset) = split(from);
+        if number < writer.full_used.len() && offset >= writer.used_of(number) {
+            (number, offset) = (number + 1, 0);
         }
-        let Position { page: number, offset } = *position;
-        // The very first byte is no id's.
-        let start = offset.max(usize::from(number == 0));
-        if writer.page_count == 0 || start == used_of(number) {
-            return false;
+        // The very first byte belongs to no id.
+        let offset = offset.max(usize::from(number == 0));
+        let start = (number * PAGE_BYTES + offset) as Position;
+        if start >= to {
+            return None;
         }
-        let length = used_of(number) - start;
+        let page_end = (number * PAGE_BYTES + writer.used_of(number)) as Position;
+        let end = page_end.min(to);
         // SAFETY: the arrays are in the writer.
         let page: *mut Page = unsafe { self.table.load() }.page(number);
-        // SAFETY: `start` is inside the page.
-        let first = unsafe { page.cast::<u8>().add(start) };
-        // SAFETY: `append` wrote so many, and they never change.
-        out.extend_from_slice(unsafe { std::slice::from_raw_parts(first, length) });
-        position.offset = used_of(number);
-        true
+        // SAFETY: `start` is before `end`, which is before the end of the last page in use, so that
+        // the offset is inside a page that exists.
+        let first = unsafe { page.cast::<u8>().add(offset) };
+        // SAFETY: `append` wrote all bytes of this page before `used_of`, and they never change; by
+        // the caller's promise the page lives as long as the result.
+        let ids = unsafe { std::slice::from_raw_parts(first, end.saturating_sub(start) as usize) };
+        Some((ids, end))
     }
+
+    /// Returns whether `position` is a place between two ids, before the first, or behind the last.
+    ///
+    /// # Safety
+    ///
+    /// The writer is the arena's own, and the pages live.
+    pub unsafe fn has_boundary(&self, writer: &ArenaWriter, position: Position) -> bool {
+        if position > Arena::end(writer) {
+            return false;
+        }
+        let (number, offset) = split(position);
+        let page_start = (number * PAGE_BYTES) as Position;
+        // The very first byte belongs to no id.
+        let mut place = offset.min(usize::from(number == 0));
+        // SAFETY: by the caller's promise.
+        let ids = unsafe { self.page_of_ids(writer, page_start, position) };
+        for id in stored_ids(ids.map_or(&[], |(ids, _)| ids)) {
+            let Some(id) = id else { return false };
+            place += 1 + id.len();
+        }
+        place == offset
+    }
+}
+
+impl ArenaWriter {
+    /// Returns the number of bytes that page `number` uses.
+    fn used_of(&self, number: usize) -> usize {
+        self.full_used.get(number).map_or(self.used, |&used| usize::from(used))
+    }
+}
+
+/// Returns the page's number and the offset in it.
+fn split(position: Position) -> (usize, usize) {
+    let page_bytes = PAGE_BYTES as Position;
+    // A page's number fits: positions come from an arena, or are compared with its end.
+    let number = usize::try_from(position / page_bytes).unwrap_or(usize::MAX / PAGE_BYTES - 1);
+    (number, (position % page_bytes) as usize)
 }
 
 /// Equality, for short ids without a call: two words from the front and the back, overlapping.
@@ -195,7 +245,8 @@ const _: () = assert!((PAGE_COUNT_MAX * PAGE_BYTES - 1) as u64 == Reference::MAX
 const _: () = assert!(USER_ID_BYTES_MAX == 256 && USER_ID_BYTES_MAX + 2 <= PAGE_BYTES);
 const _: () = assert!(PAGE_BYTES <= u16::MAX as usize);
 
-/// The ids in bytes that [`Arena::copy_page`] has written, or `None` where they end in half an id.
+/// Returns the ids in bytes as an arena stores them; `None` once, at the end, if they end in half an
+/// id.
 pub fn stored_ids(mut bytes: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {
         let (&length, rest) = bytes.split_first()?;
@@ -238,28 +289,80 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_made_while_ids_are_added_has_each_of_them_once() {
+    fn ids_are_read_page_by_page_while_others_are_added() {
         let pages = Pages::new();
         let (arena, mut writer) = Arena::new();
-        let (mut position, mut copy) = (Position::default(), Vec::new());
-        let mut expected = Vec::new();
+        let (mut position, mut copy) = (0, Vec::new());
+        let (mut expected, mut boundaries) = (Vec::new(), vec![0]);
         let rounds = if cfg!(miri) { 2 } else { 40 };
+        // SAFETY: the arena's own writer, and pages that live to the end of the test; here and below.
+        let read = |writer: &ArenaWriter, from, to| unsafe { arena.page_of_ids(writer, from, to) };
         for round in 0..rounds {
             for length in (1..=256).step_by(1 + round % 7) {
                 let id = vec![(round * length % 3) as u8; length];
-                // SAFETY: the arena's own writer, and pages that live to the end of the test.
+                // SAFETY: as above.
                 assert!(unsafe { arena.append(&mut writer, &id, &pages) }.is_some());
                 expected.push(id);
-                if length % 50 == round % 50 {
-                    // SAFETY: as above, and the position is this arena's.
-                    unsafe { arena.copy_page(&writer, &mut position, &mut copy) };
+                boundaries.push(Arena::end(&writer));
+                if length % 50 == round % 50
+                    && let Some((ids, end)) = read(&writer, position, Position::MAX)
+                {
+                    copy.extend_from_slice(ids);
+                    position = end;
                 }
             }
         }
-        // SAFETY: as above.
-        while unsafe { arena.copy_page(&writer, &mut position, &mut copy) } {}
-        let copied: Vec<_> = stored_ids(&copy).map(|id| id.expect("whole").to_vec()).collect();
-        assert_eq!(copied, expected);
+        while let Some((ids, end)) = read(&writer, position, Position::MAX) {
+            copy.extend_from_slice(ids);
+            position = end;
+        }
+        let whole = |bytes: &[u8]| -> Vec<Vec<u8>> {
+            stored_ids(bytes).map(|id| id.expect("whole").to_vec()).collect()
+        };
+        assert_eq!(whole(&copy), expected);
+        // From any boundary to any other come the ids between them.
+        for (i, &from) in boundaries.iter().enumerate().step_by(7) {
+            for (j, &to) in boundaries.iter().enumerate().step_by(if cfg!(miri) { 97 } else { 61 })
+            {
+                let (mut bytes, mut at) = (Vec::new(), from);
+                while let Some((ids, end)) = read(&writer, at, to) {
+                    bytes.extend_from_slice(ids);
+                    at = end;
+                }
+                assert_eq!(whole(&bytes), expected.get(i..j).unwrap_or_default(), "{from}..{to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_boundary_is_told_from_any_other_place() {
+        let pages = Pages::new();
+        let (arena, mut writer) = Arena::new();
+        // SAFETY: the arena's own writer, and pages that live to the end of the test; here and below.
+        let is_boundary =
+            |writer: &ArenaWriter, position| unsafe { arena.has_boundary(writer, position) };
+        assert!(is_boundary(&writer, 0) && !is_boundary(&writer, 1 << 20));
+        let mut boundaries = vec![0, 1];
+        for length in (1..=256).rev().step_by(3) {
+            let id = vec![7; length];
+            // SAFETY: as above.
+            assert!(unsafe { arena.append(&mut writer, &id, &pages) }.is_some());
+            let end = Arena::end(&writer);
+            let page_start = end / PAGE_BYTES as Position * PAGE_BYTES as Position;
+            boundaries.extend([page_start, end]);
+        }
+        let end = Arena::end(&writer);
+        for position in (0..end + 10).step_by(if cfg!(miri) { 31 } else { 1 }) {
+            let expected = boundaries.contains(&position);
+            assert_eq!(is_boundary(&writer, position), expected, "{position} of {end}");
+        }
+        assert!(
+            !is_boundary(&writer, Position::MAX) && !is_boundary(&writer, Position::MAX - 4095)
+        );
+    }
+
+    #[test]
+    fn half_an_id_is_noticed() {
         assert_eq!(stored_ids(&[0, b'a', 2, b'b']).collect::<Vec<_>>(), [Some(&b"a"[..]), None]);
     }
 

@@ -19,11 +19,12 @@ mod quota;
 mod segment;
 mod stripe;
 
-pub(super) use arena::stored_ids;
+pub use arena::stored_ids;
 pub(super) use hash::Keyed;
 
 use arena::Position;
-use pages::{PAGE_BYTES, Pages};
+pub(super) use pages::PAGE_BYTES;
+use pages::Pages;
 use quota::Quota;
 use stripe::Stripe;
 
@@ -35,18 +36,24 @@ pub(super) struct Users {
     quota: Quota,
 }
 
-/// How far a copy of a set's ids has come.
-#[derive(Clone, Debug)]
-pub(super) struct Copied {
-    positions: [Position; STRIPE_COUNT],
-    /// The stripe to look at next.
-    stripe: usize,
-}
+/// A place in the list of ids of each stripe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions([Position; STRIPE_COUNT]);
 
-impl Copied {
-    /// Nothing was copied yet.
-    pub fn nothing() -> Self {
-        Copied { positions: [Position::default(); STRIPE_COUNT], stripe: 0 }
+impl Positions {
+    /// The number of stripes, each of which has a list of ids.
+    pub const COUNT: usize = STRIPE_COUNT;
+    /// The place before all ids.
+    pub const START: Positions = Positions([0; STRIPE_COUNT]);
+
+    /// Returns the places as numbers, which a later call of [`from_words`](Self::from_words) takes.
+    pub fn to_words(self) -> [u64; STRIPE_COUNT] {
+        self.0
+    }
+
+    /// Makes positions of numbers, which may be wrong; [`Users::has_boundaries`] finds out.
+    pub fn from_words(words: [u64; STRIPE_COUNT]) -> Positions {
+        Positions(words)
     }
 }
 
@@ -96,18 +103,28 @@ impl Users {
         outcome
     }
 
-    /// Appends some ids that `copied` has not seen yet, no more than a page of them; false if there
-    /// are none. Ids may be inserted meanwhile, and are seen by a later call.
-    pub fn copy_ids(&self, copied: &mut Copied, out: &mut Vec<u8>) -> bool {
-        // Every stripe is asked once, beginning where the last call found something.
-        (0..STRIPE_COUNT).any(|_| {
-            let index = copied.stripe;
-            let found = self.stripes[index].copy_ids(&mut copied.positions[index], out);
-            if !found {
-                copied.stripe = (index + 1) % STRIPE_COUNT;
+    /// Returns the place behind the last id of each stripe.
+    pub fn ends(&self) -> Positions {
+        Positions(std::array::from_fn(|index| self.stripes[index].end()))
+    }
+
+    /// Appends to `out` some ids between `from` and `to`, a page of them at the most, each as one
+    /// byte, its length less one, and its bytes. Moves `from` behind them. Returns false if there
+    /// are none. Ids may be inserted meanwhile.
+    pub fn copy_ids(&self, from: &mut Positions, to: &Positions, out: &mut Vec<u8>) -> bool {
+        let stripes = self.stripes.iter().zip(&mut from.0).zip(&to.0);
+        for ((stripe, from), &to) in stripes.filter(|((_, from), to)| **from < **to) {
+            if let Some(end) = stripe.copy_ids(*from, to, out) {
+                *from = end;
+                return true;
             }
-            found
-        })
+        }
+        false
+    }
+
+    /// Returns whether each position is a place between two ids of this set.
+    pub fn has_boundaries(&self, positions: &Positions) -> bool {
+        self.stripes.iter().zip(&positions.0).all(|(stripe, &place)| stripe.has_boundary(place))
     }
 
     /// Begins to fetch what `insert` will look at first for each of `hashes`, if the set is larger

@@ -101,11 +101,29 @@ impl Stripe {
         Outcome::New
     }
 
-    /// Appends some ids behind `position`, as the arena stores them; false if there are none.
-    pub fn copy_ids(&self, position: &mut Position, out: &mut Vec<u8>) -> bool {
+    /// Returns the place behind the last id.
+    pub fn end(&self) -> Position {
+        Arena::end(&lock(&self.writer.0).arena)
+    }
+
+    /// Appends to `out` the ids between `from` and `to` that stand in one page, as the arena stores
+    /// them, and returns the place behind them; `None` if there are none. Ids may be inserted
+    /// meanwhile: the lock is held for the look-up of the page alone.
+    pub fn copy_ids(&self, from: Position, to: Position, out: &mut Vec<u8>) -> Option<Position> {
         let writer = lock(&self.writer.0);
-        // SAFETY: `new` made the two together, and `Users` keeps a position for each stripe.
-        unsafe { self.readers.0.arena.copy_page(&writer.arena, position, out) }
+        // SAFETY: `new` made the two together, and the pages outlive `self` by its condition.
+        let found = unsafe { self.readers.0.arena.page_of_ids(&writer.arena, from, to) };
+        drop(writer);
+        let (ids, end) = found?;
+        out.extend_from_slice(ids);
+        Some(end)
+    }
+
+    /// Returns whether `position` is a place between two ids of this stripe.
+    pub fn has_boundary(&self, position: Position) -> bool {
+        let writer = lock(&self.writer.0);
+        // SAFETY: `new` made the two together, and the pages outlive `self` by its condition.
+        unsafe { self.readers.0.arena.has_boundary(&writer.arena, position) }
     }
 
     #[inline]
