@@ -40,8 +40,8 @@ fn request<'i>(exchange: &mut Exchange, memo: &mut Memo, input: &'i mut [u8]) ->
 }
 
 fn options() -> Options {
-    match parse(["--workers=1".into()], |_| None) {
-        Ok(Invocation::Serve(options)) => options,
+    match parse(["--workers=1".into()], []) {
+        Ok(Invocation::Run { options, .. }) => options,
         other => panic!("{other:?}"),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod app;
 mod calendar;
+pub mod cli;
 pub mod event;
 pub mod handover;
 pub mod health;

@@ -3,21 +3,25 @@
 use std::env;
 use std::process::ExitCode;
 
-use millrace::options::{self, Invocation};
-use millrace::{health, log, supervisor};
+use millrace::options::{self, Action, Invocation};
+use millrace::{cli, health, log, supervisor};
 
-/// Bad usage, as is the custom.
+/// The exit status of wrong usage, as is the custom.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    match options::parse(env::args_os().skip(1), |name| env::var_os(name)) {
-        Ok(Invocation::Serve(options)) => end(supervisor::run(&options).map(|()| None)),
-        Ok(Invocation::Check(options)) => end(supervisor::check(&options).map(Some)),
-        Ok(Invocation::Health(url)) => end(health::ask(&url).map(Some)),
-        Ok(Invocation::Print(text)) => {
-            print!("{text}");
-            ExitCode::SUCCESS
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    match options::parse(arguments, env::vars_os()) {
+        Ok(Invocation::Run { options, unknown_variables }) => {
+            log::init(options.log_level, options.log_format);
+            for variable in unknown_variables {
+                log::warn(&variable.to_string(), &[]);
+            }
+            end(supervisor::run(&options).map(|()| String::new()))
         }
+        Ok(Invocation::Check(options)) => end(supervisor::check(&options).map(line)),
+        Ok(Invocation::Instead(Action::Health(url))) => end(health::ask(&url).map(line)),
+        Ok(Invocation::Print(text)) => end(Ok(text)),
         Err(error) => {
             log::say(&format!("millrace: {error}\nTry 'millrace --help'."));
             ExitCode::from(EXIT_USAGE)
@@ -25,15 +29,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what came of it.
-fn end(outcome: Result<Option<String>, String>) -> ExitCode {
-    match outcome {
-        Ok(Some(text)) => println!("{text}"),
-        Ok(None) => {}
+fn line(text: String) -> String {
+    format!("{text}\n")
+}
+
+/// Prints what came of it.
+fn end(outcome: Result<String, String>) -> ExitCode {
+    let printed = outcome.and_then(|text| {
+        cli::print(&text).map_err(|error| format!("cannot write to standard output: {error}"))
+    });
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             log::say(&format!("millrace: {message}"));
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, and those of them that each may name.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("mailbox", &[]),
     ("limits", &[]),
     ("calendar", &[]),
     ("sys", &["limits"]),
     ("log", &["calendar", "limits", "sys"]),
-    ("options", &["limits", "log", "sys"]),
+    ("cli", &[]),
+    ("options", &["cli", "limits", "log", "sys"]),
     ("http", &["calendar", "limits"]),
     ("event", &["limits"]),
     ("stats", &["limits"]),
@@ -183,11 +184,11 @@ fn the_server_has_six_packages_and_no_others() {
 #[test]
 fn the_readme_lists_every_option() {
     let readme = read("README.md");
-    for row in millrace::options::table::ROWS {
+    for row in millrace::options::PROGRAM.rows {
         assert!(readme.contains(&format!("--{}", row.long)), "--{} is not in README.md", row.long);
         let variable = format!("MILLRACE_{}", row.long.to_uppercase().replace('-', "_"));
         assert!(
-            row.environment().is_none() || readme.contains(&variable),
+            row.variable().is_none() || readme.contains(&variable),
             "{variable} is not in README.md"
         );
     }

@@ -3,21 +3,22 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use millrace::cli::UsageError;
 use millrace::log::{Format, Level};
-use millrace::options::table::ROWS;
-use millrace::options::{Invocation, Listen, Options, UsageError, parse};
+use millrace::options::{Action, Invocation, Listen, Options, PROGRAM, log_format, parse};
 
 /// Parses a command line and an environment, both in words: `-w 4`, `MILLRACE_PIN=1`.
 fn run(arguments: &str, environment: &str) -> Result<Invocation, UsageError> {
-    parse(arguments.split_whitespace().map(OsString::from), |wanted| {
-        let mut variables = environment.split_whitespace().filter_map(|word| word.split_once('='));
-        variables.find(|(name, _)| *name == wanted).map(|(_, value)| value.into())
-    })
+    let variables = environment.split_whitespace().filter_map(|word| word.split_once('='));
+    parse(
+        arguments.split_whitespace().map(OsString::from),
+        variables.map(|(name, value)| (name.into(), value.into())),
+    )
 }
 
 fn serve(arguments: &str, environment: &str) -> Options {
     match run(arguments, environment) {
-        Ok(Invocation::Serve(options)) => options,
+        Ok(Invocation::Run { options, .. }) => options,
         other => panic!("{environment} millrace {arguments}: {other:?}"),
     }
 }
@@ -67,7 +68,7 @@ fn variable(option: &str) -> String {
 }
 
 #[test]
-fn nothing_said_gives_the_defaults_of_the_contract() {
+fn no_option_gives_the_defaults_of_the_contract() {
     let options = serve("", "");
     assert_eq!(options, Options::default());
     assert_eq!(
@@ -142,40 +143,71 @@ fn a_switch_comes_by_option_or_variable_and_the_option_wins() {
 fn every_row_of_the_table_is_among_the_cases() {
     let mut cases: Vec<&str> = VALUES.iter().map(|case| case.0).collect();
     cases.extend(SWITCHES.iter().map(|case| case.0));
-    for row in ROWS {
-        let covered = cases.contains(&row.long) || row.environment().is_none();
+    for row in PROGRAM.rows {
+        let covered = cases.contains(&row.long) || row.variable().is_none();
         assert!(covered, "--{} has no case here", row.long);
-        if let Some(name) = row.environment() {
+        if let Some(name) = PROGRAM.variable(row) {
             assert_eq!(name, variable(row.long));
         }
     }
 }
 
 #[test]
-fn a_bad_value_is_named_with_its_place_and_what_would_be_right() {
-    const ADDRESS: &str = "HOST:PORT, such as 127.0.0.1:8080, [::1]:8080 or localhost:8080";
-    const SECONDS: &str = "a number of seconds from 0.001 to 86400";
-    let users = format!("a whole number from 1 to {}", u64::MAX);
-    let mut cases: Vec<(&str, &str, &str)> = vec![
-        ("listen", ":80", "HOST:PORT (for every interface write [::]:80 or 0.0.0.0:80)"),
-        ("log-level", "trace", "error, warn, info or debug"),
-        ("log-level", "INFO", "error, warn, info or debug"),
-        ("log-format", "xml", "text or json"),
-    ];
-    for value in ["80", "localhost", "::1:80", "127.0.0.1:65536", "127.0.0.1:", "300.1.1.1:80"] {
-        cases.push(("listen", value, ADDRESS));
+fn bytes_and_times_have_units() {
+    for (option, value, expected) in [
+        ("max-body", "64K", "65536"),
+        ("max-body", "2m", "2097152"),
+        ("max-body", "1GiB", "1073741824"),
+        ("header-timeout", "500ms", "0.5"),
+        ("body-timeout", "10s", "10"),
+        ("idle-timeout", "2m", "120"),
+        ("write-timeout", "1.5h", "5400"),
+        ("drain-timeout", "24h", "86400"),
+    ] {
+        let show = VALUES.iter().find(|case| case.0 == option).expect("a case").3;
+        let options = serve(&format!("--{option} {value}"), "");
+        assert_eq!(show(&options), expected, "--{option} {value}");
+        let options = serve("", &format!("{}={value}", variable(option)));
+        assert_eq!(show(&options), expected, "--{option} {value}");
     }
-    for value in ["0", "1025", "+4", "4.0", "four", "0x4", "99999999999999999999999"] {
-        cases.push(("workers", value, "a whole number from 1 to 1024"));
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_place_and_what_would_be_right() {
+    const BYTES: &str = "is not a number of bytes from 1 to 1G, such as 65536, 64K or 1M";
+    const TIME: &str = "is not a time from 1ms to 24h, such as 10, 2.5, 500ms, 10s or 2m";
+    const SWITCH: &str = "is not yes or no (or on, off, true, false, 1, 0)";
+    let users = format!("is not a whole number from 1 to {}", u64::MAX);
+    let mut cases: Vec<(&str, &str, &str)> = vec![
+        (
+            "listen",
+            ":80",
+            "names no host; write [::]:80 to listen on all addresses, 127.0.0.1:80 for clients of \
+             this machine only",
+        ),
+        ("listen", "localhost", "has no port; write for example localhost:8080"),
+        ("listen", "127.0.0.1:99999", "has the port 99999; the highest port is 65535"),
+        ("listen", "::1:8080", "has an IPv6 address without brackets; write [::1]:8080"),
+        ("listen", "http://127.0.0.1:80/", "is a URL; write 127.0.0.1:80"),
+        (
+            "listen",
+            "300.1.1.1:80",
+            "has the host '300.1.1.1'; an IPv4 address is four numbers from 0 to 255",
+        ),
+        ("log-level", "trace", "is not error, warn, info or debug"),
+        ("log-format", "xml", "is not text or json"),
+    ];
+    for value in ["0", "1025", "-1", "+4", "4.0", "four", "0x4", "1e2", "1,000", "9999999999999"] {
+        cases.push(("workers", value, "is not a whole number from 1 to 1024"));
     }
     for value in ["0", "65536"] {
-        cases.push(("backlog", value, "a whole number from 1 to 65535"));
+        cases.push(("backlog", value, "is not a whole number from 1 to 65535"));
     }
     for value in ["0", "10000001"] {
-        cases.push(("max-connections", value, "a whole number from 1 to 10000000"));
+        cases.push(("max-connections", value, "is not a whole number from 1 to 10000000"));
     }
-    for value in ["0", "64k", "1073741825"] {
-        cases.push(("max-body", value, "a whole number from 1 to 1073741824"));
+    for value in ["0", "64X", "1073741825", "2G", "-1", "1.5K"] {
+        cases.push(("max-body", value, BYTES));
     }
     for value in ["0", "18446744073709551616"] {
         cases.push(("max-users", value, &users));
@@ -184,53 +216,233 @@ fn a_bad_value_is_named_with_its_place_and_what_would_be_right() {
         ["header-timeout", "body-timeout", "idle-timeout", "write-timeout", "drain-timeout"]
     {
         for value in
-            ["0", "0.0", "0.0001", "86400.1", "-1", "1e3", "inf", "nan", "10s", ".", "1.2.3"]
+            ["0", "0.0", "0.0001", "86400.1", "25h", "-1", "1e3", "inf", "nan", "1d", ".", "1.2.3"]
         {
-            cases.push((option, value, SECONDS));
+            cases.push((option, value, TIME));
         }
     }
     for &(option, ..) in SWITCHES {
-        cases.push((option, "maybe", "1, true, yes or on, nor 0, false, no or off"));
+        cases.push((option, "maybe", SWITCH));
     }
-    for (option, value, expected) in cases {
-        let said = refuse(&format!("--{option}={value}"), "");
-        assert_eq!(said, format!("--{option}: '{value}' is not {expected}"));
+    for (option, value, problem) in cases {
+        let message = refuse(&format!("--{option}={value}"), "");
+        assert_eq!(message, format!("--{option}: '{value}' {problem}"));
+        if !SWITCHES.iter().any(|case| case.0 == option) {
+            assert_eq!(refuse(&format!("--{option} {value}"), ""), message);
+        }
         let variable = variable(option);
-        let said = refuse("", &format!("{variable}={value}"));
-        assert_eq!(said, format!("{variable}: '{value}' is not {expected}"));
+        let message = refuse("", &format!("{variable}={value}"));
+        assert_eq!(message, format!("{variable}: '{value}' {problem}"));
     }
     assert_eq!(refuse("-w0", ""), "--workers: '0' is not a whole number from 1 to 1024");
-    assert_eq!(refuse("--workers=", ""), "--workers: '' is not a whole number from 1 to 1024");
+    assert_eq!(refuse("-w -1", ""), "--workers: '-1' is not a whole number from 1 to 1024");
+}
+
+/// Wrong usages, with the message about each.
+const WRONG: &[(&str, &str)] = &[
+    // A name that is nearly right.
+    ("--wrokers 4", "unknown option '--wrokers': did you mean '--workers'?"),
+    ("--worker 4", "unknown option '--worker': did you mean '--workers'?"),
+    ("--workers4", "unknown option '--workers4': did you mean '--workers'?"),
+    ("--lisen [::1]:1", "unknown option '--lisen': did you mean '--listen'?"),
+    ("--idletimeout=4", "unknown option '--idletimeout': did you mean '--idle-timeout'?"),
+    ("--max_body 4", "unknown option '--max_body': did you mean '--max-body'?"),
+    ("--max-conections 4", "unknown option '--max-conections': did you mean '--max-connections'?"),
+    ("--Listen", "unknown option '--Listen': did you mean '--listen'?"),
+    ("--LISTEN", "unknown option '--LISTEN': did you mean '--listen'?"),
+    ("--log debug", "unknown option '--log': did you mean '--log-level' or '--log-format'?"),
+    ("--drain 4", "unknown option '--drain': did you mean '--drain-timeout'?"),
+    ("-W 4", "unknown option '-W': did you mean '-w' for --workers?"),
+    ("-L [::1]:1", "unknown option '-L': did you mean '-l' for --listen?"),
+    // Hyphens.
+    ("-listen 127.0.0.1:1", "unknown option '-listen': write --listen with two hyphens"),
+    ("-lisen 127.0.0.1:1", "unknown option '-lisen': write --listen with two hyphens"),
+    ("-workers=4", "unknown option '-workers': write --workers with two hyphens"),
+    ("-help", "unknown option '-help': write --help with two hyphens"),
+    ("-pin", "unknown option '-pin': write --pin with two hyphens"),
+    ("–workers 4", "unknown option '–workers': write --workers with two hyphens"),
+    ("—workers=4", "unknown option '—workers': write --workers with two hyphens"),
+    ("---workers 4", "unknown option '---workers': write --workers with two hyphens"),
+    ("workers=4", "unexpected argument 'workers=4': write --workers"),
+    ("listen", "unexpected argument 'listen': write --listen"),
+    // Switches.
+    ("--no-sandbox", "unknown option '--no-sandbox': write --sandbox=no"),
+    ("--no-sanbox", "unknown option '--no-sanbox': write --sandbox=no"),
+    ("--no-pin", "unknown option '--no-pin': write --pin=no"),
+    ("--no-access_log", "unknown option '--no-access_log': write --access-log=no"),
+    ("--sandbox no", "unexpected argument 'no': write --sandbox=no"),
+    ("--pin yes", "unexpected argument 'yes': write --pin=yes"),
+    ("--pin=", "--pin: '' is not yes or no (or on, off, true, false, 1, 0)"),
+    // Names of other servers.
+    (
+        "--port 8080",
+        "unknown option '--port': write --listen HOST:PORT, for example --listen 127.0.0.1:8080",
+    ),
+    (
+        "-p 8080",
+        "unknown option '-p': write --listen HOST:PORT, for example --listen 127.0.0.1:8080",
+    ),
+    (
+        "-p8080",
+        "unknown option '-p': write --listen HOST:PORT, for example --listen 127.0.0.1:8080",
+    ),
+    (
+        "--host=0.0.0.0",
+        "unknown option '--host': write --listen HOST:PORT, for example --listen 127.0.0.1:8080",
+    ),
+    (
+        "--bind 0.0.0.0",
+        "unknown option '--bind': write --listen HOST:PORT, for example --listen 127.0.0.1:8080",
+    ),
+    ("-v", "unknown option '-v': write --log-level debug for a longer log, or -V for the version"),
+    (
+        "--verbose",
+        "unknown option '--verbose': write --log-level debug for a longer log, or -V for the version",
+    ),
+    ("--quiet", "unknown option '--quiet': write --log-level error for a shorter log"),
+    ("--threads 4", "unknown option '--threads': write --workers N"),
+    (
+        "--timeout 4",
+        "unknown option '--timeout': write --header-timeout, --body-timeout, --idle-timeout or \
+         --write-timeout",
+    ),
+    (
+        "-c millrace.conf",
+        "unknown option '-c': there is no configuration file; write options, or set MILLRACE_… \
+         variables",
+    ),
+    (
+        "--daemon",
+        "unknown option '--daemon': millrace stays in the foreground; start it by a service manager \
+         such as systemd",
+    ),
+    (
+        "--tls",
+        "unknown option '--tls': millrace speaks plain HTTP; put a reverse proxy in front of it for \
+         TLS",
+    ),
+    ("-?", "unknown option '-?': write -h for a short help, --help for a long one"),
+    // No option at all.
+    ("--frobnicate", "unknown option '--frobnicate'"),
+    ("--zz", "unknown option '--zz'"),
+    ("-x", "unknown option '-x'"),
+    ("-é", "unknown option '-é'"),
+    ("-", "unexpected argument '-': there are only options, which begin with hyphens"),
+    ("hello", "unexpected argument 'hello': there are only options, which begin with hyphens"),
+    ("--check -- x", "unexpected argument '--': there are only options, which begin with hyphens"),
+    ("8080", "unexpected argument '8080': write --listen [::]:8080 to listen on this port"),
+    ("127.0.0.1:80", "unexpected argument '127.0.0.1:80': write --listen 127.0.0.1:80"),
+    ("help", "unexpected argument 'help': write --help"),
+    ("version", "unexpected argument 'version': write --version"),
+    (
+        "serve",
+        "unexpected argument 'serve': millrace needs no command to start; write only options",
+    ),
+    (
+        "stop",
+        "unexpected argument 'stop': millrace takes no commands; send a signal to the running server, \
+         as 'millrace --help' explains",
+    ),
+    (
+        "MILLRACE_WORKERS=4",
+        "unexpected argument 'MILLRACE_WORKERS=4': write it before the program: MILLRACE_WORKERS=4 \
+         millrace",
+    ),
+    // Values that are missing, empty, or too many.
+    ("--workers", "--workers needs a value; for example: millrace --workers 4"),
+    ("-w", "--workers needs a value; for example: millrace --workers 4"),
+    ("--workers=", "--workers needs a value; for example: millrace --workers 4"),
+    ("-w=", "--workers needs a value; for example: millrace --workers 4"),
+    (
+        "--workers --pin",
+        "--workers needs a value, but '--pin' follows; for example: millrace --workers 4",
+    ),
+    ("--health", "--health needs a value; for example: millrace --health http://127.0.0.1:8080"),
+    ("--workers 4 4", "unexpected argument '4': write --listen [::]:4 to listen on this port"),
+    ("--help=listen", "--help takes no value, but 'listen' follows; write --help alone"),
+    ("-hV", "--help takes no value, but 'V' follows; write --help alone"),
+    ("--version=2", "--version takes no value, but '2' follows; write --version alone"),
+    // Values of options that do not serve.
+    (
+        "--health localhost:80",
+        "--health: 'localhost:80' does not begin with http://; write http://localhost:80",
+    ),
+    (
+        "--health https://a",
+        "--health: 'https://a' begins with https, but millrace speaks plain HTTP; write \
+         http://HOST:PORT",
+    ),
+    (
+        "--health localhost",
+        "--health: 'localhost' is not http://HOST:PORT, such as http://127.0.0.1:8080",
+    ),
+    ("--generate csh", "--generate: 'csh' is not man, bash, zsh or fish"),
+    ("--check=maybe", "--check: 'maybe' is not yes or no (or on, off, true, false, 1, 0)"),
+    // The first mistake is the one that is reported.
+    ("-w x --port 1", "--workers: 'x' is not a whole number from 1 to 1024"),
+];
+
+#[test]
+fn wrong_usage_is_refused_with_what_to_write_instead() {
+    for (arguments, message) in WRONG {
+        assert_eq!(refuse(arguments, ""), *message, "{arguments}");
+    }
+    let arguments = ["--workers", "", "--log-level", " debug"].map(OsString::from);
+    for (range, message) in [
+        (0..2, "--workers needs a value; for example: millrace --workers 4"),
+        (2..4, "--log-level: ' debug' is not error, warn, info or debug"),
+    ] {
+        let error = parse(arguments[range].iter().cloned(), []).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
 }
 
 #[test]
-fn what_is_no_option_or_incomplete_is_refused() {
-    for (arguments, expected) in [
-        ("--wrokers 4", "unknown option '--wrokers', did you mean '--workers'?"),
-        ("--idletimeout=4", "unknown option '--idletimeout', did you mean '--idle-timeout'?"),
-        ("--Listen", "unknown option '--Listen', did you mean '--listen'?"),
-        ("--frobnicate", "unknown option '--frobnicate'"),
-        ("--", "unknown option '--'"),
-        ("-x", "unknown option '-x'"),
-        ("-é", "unknown option '-é'"),
-        ("-", "unexpected argument '-', there are only options"),
-        ("serve", "unexpected argument 'serve', there are only options"),
-        ("--pin yes", "unexpected argument 'yes', there are only options"),
-        ("--workers", "--workers needs a value, for example: millrace --workers 4"),
-        ("-w", "--workers needs a value, for example: millrace --workers 4"),
+fn of_a_repeated_option_the_last_one_counts() {
+    let options = serve("-w 1 --workers=2 -w3 --pin --pin=no", "MILLRACE_WORKERS=9");
+    assert_eq!((options.workers, options.pin), (3, false));
+    assert_eq!(serve("-w=5 --", "").workers, 5);
+    // A wrong value counts even if a right one follows.
+    assert!(refuse("-w x -w 3", "").contains("'x'"));
+}
+
+#[test]
+fn unknown_variables_are_warned_of_and_fail_a_check() {
+    for (name, message) in [
+        ("MAX_USER", "unknown variable MILLRACE_MAX_USER: did you mean MILLRACE_MAX_USERS?"),
+        ("WORKER", "unknown variable MILLRACE_WORKER: did you mean MILLRACE_WORKERS?"),
+        ("LOGLEVEL", "unknown variable MILLRACE_LOGLEVEL: did you mean MILLRACE_LOG_LEVEL?"),
         (
-            "--health",
-            "--health needs a value, for example: millrace --health http://127.0.0.1:8080",
+            "LOG",
+            "unknown variable MILLRACE_LOG: did you mean MILLRACE_LOG_LEVEL or MILLRACE_LOG_FORMAT?",
         ),
-        (
-            "--health localhost",
-            "--health: 'localhost' is not http://HOST:PORT, such as http://127.0.0.1:8080",
-        ),
-        ("--generate csh", "--generate: 'csh' is not man, bash, zsh or fish"),
-        ("--check=maybe", "--check: 'maybe' is not 1, true, yes or on, nor 0, false, no or off"),
-        ("--workers --pin", "--workers needs a value, for example: millrace --workers 4"),
+        ("CHECK", "unknown variable MILLRACE_CHECK: --check works on the command line only"),
+        ("THREADS", "unknown variable MILLRACE_THREADS: write --workers N"),
+        ("COLOUR", "unknown variable MILLRACE_COLOUR"),
+        ("workers", "unknown variable MILLRACE_workers: did you mean MILLRACE_WORKERS?"),
     ] {
-        assert_eq!(refuse(arguments, ""), expected, "{arguments}");
+        let environment = format!("MILLRACE_{name}=5 PATH=/bin MILLRACE_WORKERS=2");
+        let Ok(Invocation::Run { options, unknown_variables }) = run("", &environment) else {
+            panic!("{name}")
+        };
+        assert_eq!(options.workers, 2);
+        assert_eq!(unknown_variables.len(), 1);
+        assert_eq!(unknown_variables[0].to_string(), message);
+        assert_eq!(refuse("--check", &environment), message);
+    }
+    // What others set for services of this name, what is empty, and what the program sets itself.
+    for variables in [
+        "MILLRACE_PORT=tcp://10.0.0.1:8080 MILLRACE_PORT_8080_TCP=tcp://10.0.0.1:8080",
+        "MILLRACE_PORT_8080_TCP_PROTO=tcp MILLRACE_PORT_8080_TCP_PORT=8080",
+        "MILLRACE_PORT_8080_TCP_ADDR=10.0.0.1 MILLRACE_SERVICE_HOST=10.0.0.1",
+        "MILLRACE_SERVICE_PORT=8080 MILLRACE_SERVICE_PORT_HTTP=8080 MILLRACE_PORT=8080",
+        "MILLRACE_WEST_SERVICE_HOST=10.0.0.1 MILLRACE_WEST_SERVICE_PORT_HTTP=8080",
+        "MILLRACE_WEST_PORT=tcp://10.0.0.1:8080 MILLRACE_WEST_PORT_53_UDP_ADDR=10.0.0.1",
+        "MILLRACE_MAX_USER= MILLRACE_SUCCESSOR=1 MILLRACE=4 MILL=5 millrace_x=6",
+    ] {
+        assert!(matches!(run("--check", variables), Ok(Invocation::Check(_))), "{variables}");
+        let Ok(Invocation::Run { unknown_variables, .. }) = run("", variables) else { panic!() };
+        assert_eq!(unknown_variables, []);
     }
 }
 
@@ -238,11 +450,48 @@ fn what_is_no_option_or_incomplete_is_refused() {
 fn a_message_stays_one_line_whatever_was_given() {
     use std::os::unix::ffi::OsStringExt;
 
-    for argument in [&b"--a\nb"[..], b"a\x1b[2J", b"--workers=\r\n", b"--listen=\xff\xfe", b"-\xff"]
-    {
-        let error = parse([OsString::from_vec(argument.to_vec())], |_| None).unwrap_err();
-        let said = error.to_string();
-        assert!(!said.contains(char::is_control), "{said:?}");
+    for argument in [
+        &b"--a\nb"[..],
+        b"a\x1b[2J",
+        b"--workers=\r\n",
+        b"--listen=a\nb:80",
+        b"--listen=[\n]:80",
+        b"--listen=a:\x1b",
+        b"--listen=http://\n",
+        b"--health=\n",
+        b"MILLRACE_A=\n",
+        b"--help=\n",
+    ] {
+        let error = parse([OsString::from_vec(argument.to_vec())], []).unwrap_err();
+        let message = error.to_string();
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
+    for (argument, message) in [
+        (&b"--listen=\xff\xfe"[..], "the argument '--listen=\u{fffd}\u{fffd}' is not UTF-8"),
+        (b"-\xff", "the argument '-\u{fffd}' is not UTF-8"),
+    ] {
+        let error = parse([OsString::from_vec(argument.to_vec())], []).unwrap_err();
+        assert_eq!(error.to_string(), format!("{message}; write it in characters"));
+    }
+    let value = OsString::from_vec(b"\xff".to_vec());
+    let error = parse([], [("MILLRACE_WORKERS".into(), value)]).unwrap_err();
+    let message = "MILLRACE_WORKERS: '\u{fffd}' is not UTF-8; write it in characters";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn the_format_of_a_message_about_wrong_usage_is_the_one_that_was_asked_for() {
+    for (arguments, variable, expected) in [
+        ("", None, Format::Text),
+        ("", Some("json"), Format::Json),
+        ("--port 1 --log-format json", None, Format::Json),
+        ("--log-format=json", None, Format::Json),
+        ("--log-format=text", Some("json"), Format::Text),
+        ("--log-format", Some("json"), Format::Json),
+        ("--log-format xml", None, Format::Text),
+    ] {
+        let arguments: Vec<OsString> = arguments.split_whitespace().map(OsString::from).collect();
+        assert_eq!(log_format(&arguments, variable.map(OsString::from)), expected);
     }
 }
 
@@ -259,7 +508,7 @@ fn help_and_version_are_printed_where_they_are_reached() {
     }
     let version = format!("millrace {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!((print("-V", ""), print("--version", "")), (version.clone(), version));
-    assert_eq!(print("-w 4 -h", "MILLRACE_BACKLOG=rubbish"), short);
+    assert_eq!(print("-w 4 -h", "MILLRACE_BACKLOG=rubbish MILLRACE_X=1"), short);
     assert_eq!(refuse("-w x -h", ""), "--workers: 'x' is not a whole number from 1 to 1024");
 }
 
@@ -269,8 +518,10 @@ fn what_is_no_serving_is_told_apart_from_it() {
         panic!()
     };
     assert_eq!((options.workers, options.backlog), (4, 7));
-    assert!(matches!(run("--check --check=no", ""), Ok(Invocation::Serve(_))));
-    let Ok(Invocation::Health(url)) = run("--health http://h:1", "MILLRACE_BACKLOG=x") else {
+    assert!(matches!(run("--check --check=no", ""), Ok(Invocation::Run { .. })));
+    let Ok(Invocation::Instead(Action::Health(url))) =
+        run("--health http://h:1", "MILLRACE_BACKLOG=x")
+    else {
         panic!()
     };
     assert_eq!((url.server.to_string().as_str(), url.path.as_str()), ("h:1", "/health"));

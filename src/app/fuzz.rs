@@ -63,7 +63,7 @@ pub fn connection(input: &[u8]) {
 
 /// The answers, why the connection ended, and how many events were counted.
 fn run(input: &[u8], mut script: Script) -> ((Vec<u8>, Closed), u64) {
-    let Ok(Invocation::Serve(options)) = parse(["--workers=1".into()], |_| None) else {
+    let Ok(Invocation::Run { options, .. }) = parse(["--workers=1".into()], []) else {
         unreachable!("the options are valid");
     };
     let shared = Shared::new(&options, options.workers, [1, 2]);

@@ -1,0 +1,77 @@
+//! The values of all options, with their defaults.
+
+use std::time::Duration;
+
+use super::address::Listen;
+use super::url::HttpUrl;
+use crate::{limits, log, sys};
+
+/// The values of all options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Worker threads.
+    pub workers: usize,
+    /// Whether worker `i` is bound to the `i`-th allowed processor.
+    pub pin: bool,
+    /// Length of each listen queue.
+    pub backlog: u32,
+    /// Connections at a time; `None` leaves it to the descriptor limit.
+    pub max_connections: Option<usize>,
+    /// Bytes of a request's content.
+    pub max_body_bytes: usize,
+    /// Users counted; `None` counts all.
+    pub max_users: Option<u64>,
+    /// A whole header section, from its first byte.
+    pub header_timeout: Duration,
+    /// A whole body, from its first byte.
+    pub body_timeout: Duration,
+    /// A connection between two requests.
+    pub idle_timeout: Duration,
+    /// A peer that does not read its answers.
+    pub write_timeout: Duration,
+    /// A stop, until what is still in flight is cut off.
+    pub drain_timeout: Duration,
+    /// Whether `POST /reset` is allowed.
+    pub allow_reset: bool,
+    /// The least important level that is logged.
+    pub log_level: log::Level,
+    /// The format of the log.
+    pub log_format: log::Format,
+    /// Whether each request is logged.
+    pub access_log: bool,
+    /// Whether rights that are not needed are given up after the start.
+    pub sandbox: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: Listen::Default,
+            workers: sys::affinity::processors().min(limits::WORKERS_MAX),
+            pin: false,
+            backlog: limits::BACKLOG_DEFAULT,
+            max_connections: None,
+            max_body_bytes: limits::BODY_BYTES_MAX_DEFAULT,
+            max_users: None,
+            header_timeout: Duration::from_secs(limits::HEADER_TIMEOUT_S_DEFAULT),
+            body_timeout: Duration::from_secs(limits::BODY_TIMEOUT_S_DEFAULT),
+            idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT_S_DEFAULT),
+            write_timeout: Duration::from_secs(limits::WRITE_TIMEOUT_S_DEFAULT),
+            drain_timeout: Duration::from_secs(limits::DRAIN_TIMEOUT_S_DEFAULT),
+            allow_reset: false,
+            log_level: log::Level::Info,
+            log_format: log::Format::Text,
+            access_log: false,
+            sandbox: true,
+        }
+    }
+}
+
+/// What the program can do instead of serving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the server at this address for its health.
+    Health(HttpUrl),
+}
