@@ -1,15 +1,31 @@
-//! The rules of the house as tests: who may name whom, where unsafe code lives, what documents list.
+//! The rules of the house as tests: which room may name which, how long files and functions are,
+//! where unsafe code lives, what documents list, which words are used.
 
+#[path = "house/circles.rs"]
+mod circles;
+#[path = "house/exceptions.rs"]
+mod exceptions;
+#[path = "house/size.rs"]
+mod size;
+#[path = "house/source.rs"]
+mod source;
+#[path = "house/words.rs"]
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The rooms, and those of them that each may name.
-const ARROWS: [(&str, &[&str]); 16] = [
+use source::{Source, files, read, root, sources};
+
+/// The rooms, and those of them that each may name: only rooms above it, so that there is no circle.
+/// `ARCHITECTURE.md` draws the same.
+const ARROWS: &[(&str, &[&str])] = &[
     ("mailbox", &[]),
     ("limits", &[]),
     ("calendar", &[]),
-    ("sys", &["limits"]),
-    ("log", &["calendar", "limits", "sys"]),
+    ("sys", &[]),
+    ("log", &["calendar", "limits"]),
     ("cli", &[]),
     ("options", &["cli", "limits", "log", "sys"]),
     ("http", &["calendar", "limits"]),
@@ -24,54 +40,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "supervisor",
         &["limits", "log", "mailbox", "sys", "options", "server", "app", "handover", "service"],
     ),
+    ("main", &["cli", "log", "options", "health", "supervisor"]),
 ];
 
-const LINES_MAX: usize = 600;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Every Rust file below a folder, with its text.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
-    files(folder, "rs")
-}
-
-/// Every file below a folder whose name has this extension, with its text. What tools have built or
-/// fetched is left out.
-fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(folder).expect("a folder");
-    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() {
-            let name = entry.file_name().expect("a name");
-            if !["target", "build", "node_modules"].iter().any(|skipped| name == *skipped) {
-                found.extend(files(&entry, extension));
-            }
-        } else if entry.extension().is_some_and(|found| found == extension) {
-            let text = read(&entry);
-            found.push((entry, text));
-        }
-    }
-    found
-}
-
-/// The text without comments, which may speak of anything.
-fn code(text: &str) -> String {
-    text.lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// The rooms a text names by a path from the crate's root, alone or in a group of imports.
+/// Returns the rooms that a text names by a path from the crate's root, alone or in a group of imports.
 fn rooms_named(code: &str) -> Vec<&str> {
     let mut named = Vec::new();
     for start in code.split("crate::").skip(1) {
@@ -110,61 +82,91 @@ fn a_room_is_found_wherever_an_import_names_it() {
     assert_eq!(rooms_named(code), ["limits", "http", "stats", "", "event", "log"]);
 }
 
+/// Returns the other rooms that a file names.
+fn others_named(source: &Source) -> BTreeSet<String> {
+    // The program names the library's rooms from outside.
+    let code = source.code.replace("millrace::", "crate::");
+    let is_other_room =
+        |name: &&str| *name != source.room() && ARROWS.iter().any(|(room, _)| room == name);
+    rooms_named(&code).into_iter().filter(is_other_room).map(str::to_owned).collect()
+}
+
 #[test]
-fn rooms_name_only_those_they_may() {
-    for (path, text) in sources(&root().join("src")) {
-        let relative = path.strip_prefix(root().join("src")).expect("it is below src");
-        let room = relative.components().next().expect("a room").as_os_str().to_string_lossy();
-        let room = room.trim_end_matches(".rs");
-        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
-            assert!(["main", "lib"].contains(&room), "{} is in no room", path.display());
-            continue;
-        };
-        let code = code(&text);
-        for (other, _) in
-            ARROWS.iter().filter(|(other, _)| *other != room && !allowed.contains(other))
-        {
-            assert!(!rooms_named(&code).contains(other), "{} names {other}", path.display());
+fn rooms_name_exactly_those_they_may() {
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources("src").into_iter().filter(|source| source.room() != "lib") {
+        let row = ARROWS.iter().find(|(room, _)| *room == source.room());
+        let (_, allowed) = row.unwrap_or_else(|| panic!("{} is in no room", source.path));
+        for other in others_named(&source) {
+            assert!(allowed.contains(&other.as_str()), "{} names {other}", source.path);
+            named.entry(source.room().to_owned()).or_default().insert(other);
         }
     }
+    let mut unused = Vec::new();
+    for (index, (room, allowed)) in ARROWS.iter().enumerate() {
+        for other in *allowed {
+            if !named.get(*room).is_some_and(|others| others.contains(*other)) {
+                unused.push(format!("{room} → {other}"));
+            }
+            let is_above = ARROWS[..index].iter().any(|(above, _)| above == other);
+            assert!(is_above, "{other} is not above {room} in the table");
+        }
+    }
+    assert!(unused.is_empty(), "arrows that no file needs: {unused:?}");
+}
+
+#[test]
+fn the_architecture_draws_the_same_arrows() {
+    let drawn: Vec<String> = ARROWS
+        .iter()
+        .rev()
+        .filter(|(_, others)| !others.is_empty())
+        .map(|(room, others)| format!("{room:<10} → {}", others.join(", ")))
+        .collect();
+    let block = format!("```text\n{}\n```\n", drawn.join("\n"));
+    let is_drawn = read("ARCHITECTURE.md").contains(&block);
+    assert!(is_drawn, "ARCHITECTURE.md must have this block:\n{block}");
+}
+
+/// Every room has one row in the table, and every row a room.
+#[test]
+fn the_architecture_names_every_room() {
+    let text = read("ARCHITECTURE.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rows: BTreeSet<&str> = rows.filter(|name| name.contains('/')).collect();
+    let mut rooms = BTreeSet::new();
+    for (folder, files_too) in [("src", true), ("tools", false)] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            if files_too || entry.file_type().expect("a type").is_dir() {
+                rooms.insert(format!("{folder}/{}", entry.file_name().display()));
+            }
+        }
+    }
+    assert_eq!(rows, rooms.iter().map(String::as_str).collect());
 }
 
 #[test]
 fn the_c_library_is_called_in_one_room() {
-    for (path, text) in sources(&root().join("src")) {
-        let in_sys = path.starts_with(root().join("src/sys"));
-        assert!(in_sys || !code(&text).contains("libc::"), "{} calls libc", path.display());
+    for source in sources("src") {
+        let is_allowed = source.room() == "sys" || !source.code.contains("libc::");
+        assert!(is_allowed, "{} calls libc", source.path);
     }
 }
 
 #[test]
 fn unsafe_code_says_why_and_why_it_is_safe() {
-    for (path, text) in sources(&root().join("src")) {
-        if path.ends_with("lib.rs") || !code(&text).contains("unsafe ") {
+    for source in sources("src") {
+        if source.path == "src/lib.rs" || !source.code.contains("unsafe ") {
             continue;
         }
-        assert!(
-            text.contains("#![allow(unsafe_code)]") || text.contains("#[allow(unsafe_code)]"),
-            "{}",
-            path.display()
-        );
-        let lines: Vec<&str> = text.lines().collect();
+        assert!(source.text.contains("allow(unsafe_code)]"), "{}", source.path);
+        let lines: Vec<&str> = source.text.lines().collect();
         for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("unsafe {")) {
             let near = &lines[i.saturating_sub(8)..=i];
             let explained = near.iter().any(|line| line.contains("SAFETY:"));
-            assert!(explained, "{}:{}: {}", path.display(), i + 1, line.trim());
+            assert!(explained, "{}:{}: {}", source.path, i + 1, line.trim());
         }
-    }
-}
-
-#[test]
-fn files_have_one_subject_and_say_what_it_is() {
-    for (path, text) in sources(&root().join("src")) {
-        let is_test =
-            path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
-        let lines = text.lines().count();
-        assert!(is_test || lines <= LINES_MAX, "{} has {lines} lines", path.display());
-        assert!(is_test || text.starts_with("//!"), "{} does not say what it is", path.display());
     }
 }
 
@@ -208,23 +210,19 @@ fn every_route_is_in_the_readme() {
 /// what goes through `support::skip` or, in a shell script, into the file that SKIPPED_TESTS names.
 #[test]
 fn what_is_skipped_is_listed() {
-    for (path, text) in
-        sources(&root().join("tests")).into_iter().chain(sources(&root().join("src")))
-    {
-        let is_exempt = path.ends_with("support/skipped.rs") || path.ends_with("house.rs");
-        let by_hand = text.lines().find(|line| {
-            line.contains("println!(")
-                && ["skipped", "not installed", "not checked"]
-                    .iter()
-                    .any(|word| line.contains(word))
+    for source in sources("tests").into_iter().chain(sources("src")) {
+        let is_exempt = source.path.ends_with("skipped.rs") || source.path.ends_with("house.rs");
+        let by_hand = source.text.lines().find(|line| {
+            let words = ["skipped", "not installed", "not checked"];
+            line.contains("println!(") && words.iter().any(|word| line.contains(word))
         });
-        assert!(is_exempt || by_hand.is_none(), "{}: call skip: {by_hand:?}", path.display());
+        assert!(is_exempt || by_hand.is_none(), "{}: call skip: {by_hand:?}", source.path);
     }
-    for folder in ["tools", "tests"] {
-        for (path, text) in files(&root().join(folder), "sh") {
-            let skips = text.lines().any(|line| line.contains("echo") && line.contains("skipped"));
-            let lists = text.contains("SKIPPED_TESTS");
-            assert!(!skips || lists, "{}: append to $SKIPPED_TESTS", path.display());
-        }
+    let is_script = |path: &Path| path.extension().is_some_and(|extension| extension == "sh");
+    for path in files("tools", is_script).into_iter().chain(files("tests", is_script)) {
+        let text = read(&path);
+        let skips = text.lines().any(|line| line.contains("echo") && line.contains("skipped"));
+        let lists = text.contains("SKIPPED_TESTS");
+        assert!(!skips || lists, "{}: append to $SKIPPED_TESTS", path.display());
     }
 }

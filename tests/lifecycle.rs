@@ -313,7 +313,7 @@ fn health_is_asked_for_without_any_other_program() {
     assert!(code == Some(0) && said.contains("totalRequests"), "{said}");
     let (code, _, errors) = run(&["--health", &format!("{url}/nothing")]);
     assert!(code == Some(1) && errors.contains("404"), "{errors}");
-    // While it drains it accepts nobody, and a client that is there already is told so.
+    // A draining server accepts no connection.
     let mut busy = server.connect();
     busy.send(&event("a", 1.0).as_bytes()[..50]);
     server.wait_until("half a request is there", |server| {

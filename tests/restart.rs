@@ -63,7 +63,7 @@ impl Load {
     }
 }
 
-/// The exact sum of so many 0.1, rounded once. 0.1 is 0x1999999999999a times 2^-56.
+/// Returns the sum of `count` times 0.1, rounded once. 0.1 is 0x1999999999999a times 2^-56.
 fn sum_of_tenths(count: u64) -> f64 {
     let exact = u128::from(count) * 0x19_9999_9999_999a;
     // A conversion of an integer rounds once, and a power of two changes nothing.

@@ -47,7 +47,7 @@ fn a_passed_socket_is_taken_shared_by_all_workers_and_outlives_the_service() {
     server.restart();
     assert_eq!(server.count(), 31);
     assert_eq!(server.stop().events, 31);
-    // Nobody serves now; the manager's socket holds whoever comes until somebody does again.
+    // No process serves now. The manager's socket holds new connections until one does again.
     let mut late = Client::connect(address).expect("it waits in the queue");
     late.send(event("late", 1.0).as_bytes());
     let server = Server::run(&mut command);

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 
-/// An error of usage. Its text is one line, whatever the user wrote.
+/// An error of usage. Its text is one line, even if the user wrote line ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UsageError {
     /// No option has this name.

@@ -89,6 +89,7 @@ impl EventError {
         self.texts().0
     }
 
+    // A table: one row for each cause.
     const fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::Empty => {

@@ -87,6 +87,7 @@ impl HttpError {
         self.row().2
     }
 
+    // A table: one row for each cause.
     const fn row(self) -> (Status, &'static str, &'static str) {
         use Status::*;
         match self {

@@ -173,7 +173,7 @@ impl Server {
     /// Waits for the end; the exit status and the lines printed since it was ready.
     pub fn wait(self) -> (ExitStatus, Vec<String>) {
         let status = self.ended();
-        // The drop must not kill whoever has the number next.
+        // The drop must not kill the next process that gets this number.
         let server = ManuallyDrop::new(self);
         (status, server.lines.iter().collect())
     }

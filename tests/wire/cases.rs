@@ -61,7 +61,7 @@ fn refused(status: u16, bytes: impl Into<String>) -> Case {
     Case { bytes: bytes.into() + EVENT, statuses, after: After::Closed, counted: 0 }
 }
 
-#[rustfmt::skip] // A line a case.
+#[rustfmt::skip] // One line for each case.
 pub fn cases() -> Vec<Case> {
     let a = |count: usize| "a".repeat(count);
     let fields = |count: usize| "a: b\r\n".repeat(count);

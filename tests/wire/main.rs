@@ -1,6 +1,6 @@
-//! What happens on the wire: [`cases`] has a line a case, each tried whole, byte by byte, and behind
-//! other requests in one pipeline; [`timed`] has those in which time passes; what needs more than a
-//! line is here.
+//! What happens on the wire. [`cases`] has one line for each case; each is sent whole, byte by byte,
+//! and behind other requests in one pipeline. [`timed`] has the cases in which time passes. Tests
+//! that need more than a line are here.
 
 mod cases;
 #[path = "../support/mod.rs"]
@@ -90,7 +90,7 @@ fn the_go_ahead_comes_before_the_content_and_only_if_it_is_needed() {
     assert_eq!(client.answer().status, 413);
 }
 
-/// RFC 9110, 9.3.2: an answer to `HEAD` has no content, whatever its status and wherever it is made.
+/// RFC 9110, 9.3.2: no answer to `HEAD` has content, for any status and any place that makes it.
 #[test]
 fn every_answer_to_head_ends_with_its_head() {
     let server = Server::start(&["--header-timeout", "0.3", "--body-timeout", "0.3"]);

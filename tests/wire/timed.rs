@@ -35,7 +35,7 @@ struct Case {
     ends_ms: Option<u64>,
 }
 
-#[rustfmt::skip] // A line a case.
+#[rustfmt::skip] // One line for each case.
 fn cases() -> Vec<Case> {
     let case = |name, sends: &[(u64, &str)], statuses, ends_ms| {
         let sends = sends.iter().map(|&(pause_ms, bytes)| (pause_ms, bytes.to_owned())).collect();

@@ -86,7 +86,7 @@ pub fn run(
     }
     println!("{}", machine::describe());
     for round in 1..=common.rounds {
-        // Nobody is always first: a machine slows down while it works.
+        // No server is always first, since a machine slows down while it works.
         let first = (round - 1) * contestants.len() / common.rounds;
         for number in 0..contestants.len() {
             let index = (first + number) % contestants.len();

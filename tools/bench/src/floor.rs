@@ -50,7 +50,7 @@ pub fn run(common: &Common) -> Result<(), String> {
     for round in 1..=common.rounds {
         eprintln!("round {round} of {}", common.rounds);
         for cell in &mut cells {
-            // Whoever is first in one round is second in the next.
+            // The server that is first in one round is second in the next.
             for contestant in [round % 2, (round + 1) % 2] {
                 let server = Server::start(&commands[contestant], Side::Server)?;
                 let sample = match cell.driver {

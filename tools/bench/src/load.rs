@@ -87,7 +87,7 @@ pub fn wrk(server: &Server, shape: Shape, seconds: u32, script: &Path) -> Result
     })
 }
 
-/// The challenge client, which sends so many events and checks nothing.
+/// The challenge client, which sends a number of events and checks nothing.
 pub fn challenge(
     server: &Server,
     shape: Shape,
@@ -155,7 +155,7 @@ fn measure(
     })
 }
 
-/// Standard output, whatever the exit status: a failed check is a result too.
+/// Returns the standard output, also if the exit status is not 0: a failed check is a result too.
 fn output(command: &mut Command) -> Result<String, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = machine::spawn(command, Side::Client).map_err(|e| format!("{command:?}: {e}"))?;

@@ -27,7 +27,7 @@ impl Epoll {
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it is used.
         let raw = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the descriptor was just made, and nobody else owns it.
+        // SAFETY: the descriptor was just made, and has no other owner.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(raw) }))
     }
 

@@ -1,17 +1,17 @@
-//! The floor: the least a server on epoll can do for a request.
+//! The floor: a server that does the least that a server on epoll can do for a request.
 //!
-//! One thread, one `recv` and one `send` an event, edge-triggered as mio is, so that a turn leaves
-//! nothing for the next wait to look at again. It finds out how many requests a read completed by
-//! counting blank lines (`\r\n\r\n`, which ends every header section and occurs nowhere else in
-//! the challenge's traffic), and answers so many times `200` with no content, whatever was asked.
-//! It parses nothing, keeps nothing, has no time-outs, no limits and no fairness: what a real
-//! server costs is its distance from this one. `requests.rs` says what the counting costs.
+//! It has one thread, with one `recv` and one `send` for each readiness event, edge-triggered as mio
+//! is. It counts the requests in a read by their blank lines (`\r\n\r\n`, which ends every header
+//! section and occurs nowhere else in the challenge's traffic), and sends `200` without content for
+//! each of them. It parses nothing and keeps nothing; it has no time-outs, no limits and no fairness.
+//! The distance of a real server from the floor is therefore what its work costs. `requests.rs` has
+//! the cost of the counting.
 //!
-//! Compare processor time a request, not only rates: where the client is the busier of the two, the
-//! rates are the client's and equal.
+//! Compare the processor time of a request, not only the rates: if the client is busier than the
+//! server, the rates are the client's, and equal.
 //!
-//! Left out on purpose: content. A request counts when its header section ends; if its content
-//! comes in a later segment the answer is early, and still there is exactly one a request.
+//! The floor does not look at content. A request counts when its header section ends. If its content
+//! comes in a later segment, the answer is early; there is still exactly one for each request.
 
 mod canned;
 mod epoll;

@@ -30,13 +30,13 @@ pub fn set_nodelay_of_accepted(listener: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// The next connection, non-blocking. An error of kind `WouldBlock` says that none waits.
+/// Accepts the next connection, non-blocking. Fails with `WouldBlock` if none waits.
 pub fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (nobody, nothing) = (std::ptr::null_mut(), std::ptr::null_mut());
+    let (no_address, no_length) = (std::ptr::null_mut(), std::ptr::null_mut());
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: null pointers ask for no peer address.
-    let raw = check(unsafe { libc::accept4(listener.as_raw_fd(), nobody, nothing, flags) })?;
-    // SAFETY: the descriptor was just made, is a TCP socket, and nobody else owns it.
+    let raw = check(unsafe { libc::accept4(listener.as_raw_fd(), no_address, no_length, flags) })?;
+    // SAFETY: the descriptor was just made, is a TCP socket, and has no other owner.
     Ok(unsafe { TcpStream::from_raw_fd(raw) })
 }
 

@@ -1,5 +1,5 @@
-//! The floor from outside: it gives exactly one answer for each request, in whatever pieces the
-//! requests arrive.
+//! The floor from outside: it gives exactly one answer for each request, in any pieces that the
+//! requests arrive in.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -297,7 +297,7 @@ fn deaf(context: &Context<'_>, random: &mut Rng, _: usize) -> Result<(), String>
     }
 }
 
-/// Says nothing, at first or after an event, until the idle time-out closes in silence.
+/// Sends nothing, at first or after an event, until the idle time-out closes the connection.
 fn silent(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     if random.bool() {

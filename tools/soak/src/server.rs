@@ -24,7 +24,7 @@ pub struct Server {
     lines: Receiver<String>,
 }
 
-/// What a server holds when nobody is connected but the one who asks.
+/// What a server holds when only the connection that asks is open.
 pub struct Footprint {
     pub resident_bytes: u64,
     pub descriptors: usize,

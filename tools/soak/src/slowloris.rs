@@ -138,8 +138,8 @@ impl Attack {
         Ok(Attack { address, tricklers })
     }
 
-    /// Trickles, and replaces whoever was closed, while it runs; then waits for the last to be
-    /// closed. What was closed at the wrong time is the result.
+    /// Trickles while `running` holds, and replaces each client that was closed. Then waits until all
+    /// are closed. Returns the clients that were closed at the wrong time.
     fn keep_up(mut self, running: &AtomicBool) -> Vec<String> {
         let mut faults = Vec::new();
         while !self.tricklers.is_empty() && faults.len() < FAULTS_MAX {
@@ -220,7 +220,7 @@ impl Trickler {
             // An endless method, so that the head never ends.
             Manner::Head if self.stream.write(b"P").is_err_and(gone) => return true,
             Manner::Body if self.stream.write(b" ").is_err_and(gone) => return true,
-            // Asks until nobody takes its requests any more.
+            // Asks until the server takes no more requests.
             Manner::Deaf => {
                 let rest = &REQUESTS.as_bytes()[self.sent_bytes % REQUESTS.len()..];
                 return match self.stream.write(rest) {
