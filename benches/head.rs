@@ -13,7 +13,8 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millrace::http::head::{Memo, Parsed, Parser};
+use millrace::http::Memo;
+use millrace::http::head::{Parsed, Parser};
 
 const FIELDS_MAX: usize = 32;
 

@@ -14,8 +14,7 @@ use std::net::SocketAddr;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use millrace::app::routes::resolve;
 use millrace::app::{App, Shared};
-use millrace::http::head::Memo;
-use millrace::http::{Content, Exchange, Persistence, Request, Responses, Status, Step};
+use millrace::http::{Content, Exchange, Memo, Persistence, Request, Responses, Status, Step};
 use millrace::options::{Invocation, Options, parse};
 use millrace::server::Handler;
 

@@ -22,6 +22,10 @@ pub const FIELD_COUNT_MAX: usize = 100;
 /// Bytes of a head, without the digits of its length, that a worker remembers to recognize the next
 /// one; longer heads are read in full.
 pub const REMEMBERED_HEAD_BYTES_MAX: usize = 512;
+/// Digits of a remembered head's length that are compared; a head with more is read in full.
+pub const REMEMBERED_DIGITS_MAX: usize = 9;
+/// Copies of the usual answer that are prepared in one piece.
+pub const PREPARED_ANSWERS: usize = 16;
 /// Bytes of a chunk's first line, with its extensions and line end (RFC 9112, 7.1.1 asks for a bound).
 pub const CHUNK_LINE_BYTES_MAX: usize = 1024;
 /// Bytes of a request's content, unless `--max-body` says otherwise; more is answered `413`.

@@ -57,7 +57,7 @@ impl AccessLog {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         };
-        // A target that was accepted is printable ASCII without quotes.
+        // A valid target is printable ASCII.
         let target = String::from_utf8_lossy(request.target());
         let request_line = format!("{method} {target} {version}");
         let [referer, user_agent] = ["Referer", "User-Agent"].map(|name| request.field(name));
@@ -90,7 +90,9 @@ impl AccessLog {
         let head_end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         let content_bytes = head_end.map_or(0, |at| answer.len() - at - 4);
         // Writing to a Vec cannot fail.
-        let _ = write!(self.lines, "{ip} - - [{date}] \"{request_line}\" {code} {content_bytes}");
+        let _ = write!(self.lines, "{ip} - - [{date}] \"");
+        quote(&mut self.lines, request_line.as_bytes());
+        let _ = write!(self.lines, "\" {code} {content_bytes}");
         for value in fields {
             self.lines.extend_from_slice(b" \"");
             quote(&mut self.lines, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));

@@ -4,8 +4,7 @@
 
 use super::{App, Shared};
 use crate::event::{self, Scratch};
-use crate::http::head::Memo;
-use crate::http::{Exchange, Method, Step};
+use crate::http::{Exchange, Memo, Method, Step};
 use crate::options::{Invocation, parse};
 use crate::server::fuzz::{Outcome, Script, converse};
 use crate::server::meters::Closed;

@@ -158,7 +158,7 @@ impl App {
                 })
             }
             Resolution::Found(Route::Metrics) => {
-                let format = metrics::Format::accepted(request.field("Accept"));
+                let format = metrics::Format::accepted(request.values("Accept"));
                 let media_type = format.media_type();
                 self.answer_built(
                     Route::Metrics,
@@ -170,7 +170,7 @@ impl App {
                 )
             }
             Resolution::Found(Route::Page) => {
-                let gzip = accepts_gzip(request.field("Accept-Encoding"));
+                let gzip = accepts_gzip(request.values("Accept-Encoding"));
                 let coding = if gzip { "Content-Encoding: gzip\r\n" } else { "" };
                 let fields = format!("Content-Security-Policy: {POLICY}\r\n{PAGE_FIELDS}{coding}");
                 let content = Content::Bytes(HTML, if gzip { PAGE_GZIP } else { PAGE });

@@ -6,6 +6,7 @@ use super::Shared;
 use super::live::Live;
 use super::routes::Route;
 use crate::event::EventError;
+use crate::http::weights::weight;
 use crate::http::{HttpError, Status};
 use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
 use crate::sys::process::Process;
@@ -43,13 +44,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// OpenMetrics for a client whose `Accept` field (RFC 9110, 12.5.1) names it at all: whoever
-    /// does prefers it.
-    pub fn accepted(accept: Option<&[u8]>) -> Format {
-        match accept {
-            Some(types) if types.windows(OPEN_METRICS.len()).any(|part| part == OPEN_METRICS) => {
-                Format::OpenMetrics
-            }
+    /// Returns the format for a client with these lines of `Accept` (RFC 9110, 12.5.1): OpenMetrics if
+    /// they name it, and give the text format no higher weight.
+    pub fn accepted<'b>(lines: impl Iterator<Item = &'b [u8]> + Clone) -> Format {
+        let text = weight(lines.clone(), &["text/plain", "text/*", "*/*"]).unwrap_or(0);
+        match weight(lines, &[OPEN_METRICS]) {
+            Some(open_metrics) if open_metrics > 0 && open_metrics >= text => Format::OpenMetrics,
             _ => Format::Text,
         }
     }
@@ -63,7 +63,7 @@ impl Format {
     }
 }
 
-const OPEN_METRICS: &[u8] = b"application/openmetrics-text";
+const OPEN_METRICS: &str = "application/openmetrics-text";
 
 /// A page of metrics under construction.
 struct Page {
@@ -303,4 +303,35 @@ fn write_process(page: &mut Page) {
     }
     page.family("millrace_build_info", "gauge", "Always 1; the version is in the label.")
         .labelled(&[("version", &env!("CARGO_PKG_VERSION"))], 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_is_for_clients_that_prefer_it_by_name() {
+        for (lines, expected) in [
+            (&[][..], Format::Text),
+            (&["*/*"], Format::Text),
+            (&["application/*"], Format::Text),
+            (&["application/openmetrics-text"], Format::OpenMetrics),
+            (&["text/plain", "Application/OpenMetrics-Text"], Format::OpenMetrics),
+            (
+                &["application/openmetrics-text;version=1.0.0;q=0.6,\
+                   application/openmetrics-text;version=0.0.1;q=0.5,\
+                   text/plain;version=0.0.4;q=0.3,*/*;q=0.1"],
+                Format::OpenMetrics,
+            ),
+            (&["text/plain, application/openmetrics-text;q=0"], Format::Text),
+            (&["application/openmetrics-text;Q=0"], Format::Text),
+            (&["text/plain", "application/openmetrics-text;q=0.5"], Format::Text),
+            (&["text/*;q=0.9, application/openmetrics-text;q=0.5"], Format::Text),
+            (&["text/html, application/xhtml+xml, */*;q=0.8"], Format::Text),
+            (&["x/y;z=\"application/openmetrics-text\""], Format::Text),
+        ] {
+            let found = Format::accepted(lines.iter().map(|line| line.as_bytes()));
+            assert_eq!(found, expected, "{lines:?}");
+        }
+    }
 }

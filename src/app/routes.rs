@@ -120,8 +120,7 @@ fn path_of_root<'b>(request: &Request<'b>) -> &'b [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::head::Memo;
-    use crate::http::{Exchange, Step};
+    use crate::http::{Exchange, Memo, Step};
 
     #[test]
     fn every_route_is_in_the_table_once() {

@@ -3,35 +3,55 @@
 //! ```text
 //! chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF )
 //!                1*"0" [ chunk-ext ] CRLF *( field-line CRLF ) CRLF
+//! chunk-ext    = *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )
 //! ```
 //!
 //! Content is never longer than its coding, so it is written over it:
 //!
 //! ```text
-//! buffer   | … content so far | spent coding | not yet read |
-//!                          write_at       read_at          len      write_at <= read_at
+//! buffer   | … content so far | decoded coding | not yet read |
+//!                          write_at        read_at          len      write_at <= read_at
 //! ```
 //!
-//! One state for each step of the grammar, and all input is consumed whatever the step it ends in,
-//! so nothing but the content has to be kept between two calls. Chunk extensions and trailer fields
-//! are checked for their form and then ignored, as RFC 9112, 7.1.1 and 7.1.2 allow; a trailer field
-//! can therefore never change what a request means.
+//! There is one state for each step of the grammar, and every call consumes all of its input. So only
+//! the content has to be kept between two calls, and a byte that breaks the grammar is refused as
+//! soon as it arrives. Chunk extensions and trailer fields are checked for their form and then
+//! ignored, as RFC 9112, 7.1.1 and 7.1.2 allow. A trailer field can therefore never change the
+//! meaning of a request.
+//!
+//! White space (BWS) is taken where the grammar has it, which is between the parts of an extension,
+//! and a recipient must parse it (RFC 9110, 5.6.3). It is refused at the end of the line, where the
+//! grammar has none and where another reader may see an end of the size.
 
-use super::HttpError;
-use super::scan::{FIELD_VALUE, HEX_DIGIT, TOKEN};
+use super::error::HttpError;
+use super::scan::{FIELD_VALUE, HEX_DIGIT, QUOTED_TEXT, TOKEN, is_white_space};
 use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELD_COUNT_MAX, HEADER_SECTION_BYTES_MAX};
 
-/// Where in the grammar the decoder stands: what the next byte may be.
+/// The place of the decoder in the grammar: which bytes may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The first digit of `chunk-size`.
     SizeStart,
-    /// A further digit, or what may follow the size.
+    /// Another digit, or what may follow the size.
     Size,
-    /// After white space behind the size, which only an extension may follow.
-    SizeSpace,
-    /// Within `chunk-ext`.
-    Extension,
+    /// After white space that only the `;` of an extension may follow.
+    Space,
+    /// After the `;` of an extension: white space, or the start of its name.
+    NameStart,
+    /// Within the name of an extension.
+    Name,
+    /// After white space behind a name, which `=` or `;` must follow.
+    NameSpace,
+    /// After the `=` of an extension: white space, or the start of its value.
+    ValueStart,
+    /// Within a value that is a token.
+    Value,
+    /// Within a value that is a quoted string.
+    Quoted,
+    /// After a backslash within a quoted string.
+    QuotedPair,
+    /// After the end of a quoted string.
+    QuotedEnd,
     /// The LF that ends a chunk's first line.
     SizeLineFeed,
     /// Within `chunk-data`.
@@ -54,7 +74,7 @@ enum State {
     End,
 }
 
-/// Decodes one chunked body, in as many pieces as it comes in.
+/// Decodes one chunked body, in any number of pieces.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
@@ -67,19 +87,19 @@ pub struct Decoder {
     trailer_count: usize,
 }
 
-/// How far one call came.
+/// The progress of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Where the content so far ends.
     pub write_at: usize,
-    /// Where the input that belongs to the next request begins; the end of input if incomplete.
+    /// Where the next request begins; the end of the input if the body is incomplete.
     pub read_at: usize,
     /// Whether the body has ended.
     pub complete: bool,
 }
 
 impl Decoder {
-    /// A decoder at the start of a body of at most `content_bytes_max` bytes of content.
+    /// Returns a decoder at the start of a body, which has at most `content_bytes_max` bytes of content.
     pub fn new(content_bytes_max: usize) -> Self {
         Decoder {
             state: State::SizeStart,
@@ -93,8 +113,8 @@ impl Decoder {
     /// Decodes `buffer[read_at..]` to `buffer[write_at..]`.
     ///
     /// # Errors
-    /// `Chunk`, `FieldLine`, `FieldFolded`, `FieldsTooLarge`, `ContentTooLarge`; the decoder is
-    /// spent then, as it is after the body is complete.
+    /// `Chunk`, `FieldLine`, `FieldFolded`, `FieldsTooLarge`, `ContentTooLarge`. The decoder must not
+    /// be used again then, nor after the body is complete.
     pub fn decode(
         &mut self,
         buffer: &mut [u8],
@@ -122,7 +142,9 @@ impl Decoder {
     }
 
     /// Appends a coding that brings a fresh decoder to where this one is, with `content` decoded.
-    /// What was read of extensions and trailer fields means nothing, so the shortest serve for all.
+    ///
+    /// Extensions and trailer fields have no meaning, so the shortest ones replace those that were
+    /// read.
     pub fn replay(&self, content: &[u8], out: &mut Vec<u8>) {
         use State::*;
         let number = |number: u64| format!("{number:x}").into_bytes();
@@ -139,76 +161,90 @@ impl Decoder {
             _ if chunk_bytes > 0 => out.extend_from_slice(b"\r\n"),
             _ => {}
         }
-        if let Size | SizeSpace | Extension | SizeLineFeed = self.state {
+        if !self.state.is_after_size_line() && self.state != SizeStart {
             out.extend_from_slice(&number(self.chunk_left));
         }
-        out.extend_from_slice(match self.state {
-            SizeStart | Size | Data | DataReturn | DataLineFeed => b"",
-            SizeSpace => b" ",
-            Extension => b";",
-            SizeLineFeed => b"\r",
-            TrailerStart => b"0\r\n",
-            TrailerName => b"0\r\nx",
-            TrailerValue => b"0\r\nx:",
-            TrailerLineFeed => b"0\r\nx:\r",
-            EndLineFeed => b"0\r\n\r",
-            End => b"0\r\n\r\n",
-        });
+        out.extend_from_slice(self.state.shortest());
     }
 
-    /// The state after one byte of anything but `chunk-data`.
+    /// Returns the state after one byte of anything but `chunk-data`.
     fn step(&mut self, byte: u8) -> Result<State, HttpError> {
-        use State::*;
         self.count_line_byte()?;
-        match self.state {
-            SizeStart | Size if HEX_DIGIT.has(byte) => {
+        if self.state.is_after_size_line() {
+            self.step_after_size_line(byte)
+        } else {
+            self.step_size_line(byte)
+        }
+    }
+
+    /// The state after one byte of a chunk's first line.
+    fn step_size_line(&mut self, byte: u8) -> Result<State, HttpError> {
+        use State::*;
+        Ok(match (self.state, byte) {
+            (SizeStart | Size, digit) if HEX_DIGIT.has(digit) => {
                 // RFC 9112, 7.1: "recipients MUST anticipate potentially large hexadecimal numerals
                 // and prevent parsing errors due to integer conversion overflows".
                 if self.chunk_left >> (u64::BITS - 4) != 0 {
                     return Err(HttpError::Chunk);
                 }
-                self.chunk_left = self.chunk_left << 4 | hex_value(byte);
-                Ok(Size)
+                self.chunk_left = self.chunk_left << 4 | hex_value(digit);
+                Size
             }
-            Size | SizeSpace if matches!(byte, b' ' | b'\t') => Ok(SizeSpace),
-            Size | SizeSpace if byte == b';' => Ok(Extension),
-            Size | Extension if byte == b'\r' => Ok(SizeLineFeed),
-            Extension if FIELD_VALUE.has(byte) => Ok(Extension),
-            SizeLineFeed if byte == b'\n' => self.begin_chunk(),
-            DataReturn if byte == b'\r' => Ok(DataLineFeed),
-            DataLineFeed if byte == b'\n' => {
-                self.line_bytes = 0;
-                Ok(SizeStart)
-            }
-            TrailerStart if byte == b'\r' => Ok(EndLineFeed),
-            TrailerStart if matches!(byte, b' ' | b'\t') => Err(HttpError::FieldFolded),
-            TrailerStart | TrailerName if TOKEN.has(byte) => Ok(TrailerName),
-            TrailerName if byte == b':' => Ok(TrailerValue),
-            TrailerValue if FIELD_VALUE.has(byte) => Ok(TrailerValue),
-            TrailerValue if byte == b'\r' => Ok(TrailerLineFeed),
-            TrailerLineFeed if byte == b'\n' => {
-                self.trailer_count += 1;
-                if self.trailer_count > FIELD_COUNT_MAX {
-                    Err(HttpError::FieldsTooLarge)
-                } else {
-                    Ok(TrailerStart)
-                }
-            }
-            EndLineFeed if byte == b'\n' => Ok(End),
-            TrailerStart | TrailerName | TrailerValue | TrailerLineFeed | EndLineFeed => {
-                Err(HttpError::FieldLine)
-            }
-            _ => Err(HttpError::Chunk),
-        }
+            (SizeLineFeed, b'\n') => return self.begin_chunk(),
+            (Size | Name | Value | QuotedEnd, b'\r') => SizeLineFeed,
+            (Size | Space | Name | NameSpace | Value | QuotedEnd, b';') => NameStart,
+            (Size | Space | Value | QuotedEnd, space) if is_white_space(space) => Space,
+            (NameStart, space) if is_white_space(space) => NameStart,
+            (NameStart | Name, letter) if TOKEN.has(letter) => Name,
+            (Name | NameSpace, space) if is_white_space(space) => NameSpace,
+            (Name | NameSpace, b'=') => ValueStart,
+            (ValueStart, space) if is_white_space(space) => ValueStart,
+            (ValueStart, b'"') => Quoted,
+            (ValueStart | Value, letter) if TOKEN.has(letter) => Value,
+            (Quoted, b'"') => QuotedEnd,
+            (Quoted, b'\\') => QuotedPair,
+            (Quoted, text) if QUOTED_TEXT.has(text) => Quoted,
+            (QuotedPair, text) if FIELD_VALUE.has(text) => Quoted,
+            _ => return Err(HttpError::Chunk),
+        })
     }
 
-    /// A chunk's first line is whole: its data follows, or after a size of 0 the trailer section.
+    /// The state after one byte behind `chunk-data`, or in the trailer section.
+    fn step_after_size_line(&mut self, byte: u8) -> Result<State, HttpError> {
+        use State::*;
+        Ok(match (self.state, byte) {
+            (DataReturn, b'\r') => DataLineFeed,
+            (DataLineFeed, b'\n') => {
+                self.line_bytes = 0;
+                SizeStart
+            }
+            (DataReturn | DataLineFeed, _) => return Err(HttpError::Chunk),
+            (TrailerStart, b'\r') => EndLineFeed,
+            (EndLineFeed, b'\n') => End,
+            (TrailerStart, space) if is_white_space(space) => return Err(HttpError::FieldFolded),
+            (TrailerStart | TrailerName, letter) if TOKEN.has(letter) => TrailerName,
+            (TrailerName, b':') => TrailerValue,
+            (TrailerValue, text) if FIELD_VALUE.has(text) => TrailerValue,
+            (TrailerValue, b'\r') => TrailerLineFeed,
+            (TrailerLineFeed, b'\n') => {
+                self.trailer_count += 1;
+                if self.trailer_count > FIELD_COUNT_MAX {
+                    return Err(HttpError::FieldsTooLarge);
+                }
+                TrailerStart
+            }
+            _ => return Err(HttpError::FieldLine),
+        })
+    }
+
+    /// Returns the state after a chunk's first line: its data follows, or after a size of 0 the
+    /// trailer section.
     fn begin_chunk(&mut self) -> Result<State, HttpError> {
         self.line_bytes = 0;
         if self.chunk_left == 0 {
             return Ok(State::TrailerStart);
         }
-        // The size alone decides: what is too large is refused before it is read.
+        // The size alone decides: content that is too large is refused before it is read.
         match usize::try_from(self.chunk_left)
             .ok()
             .and_then(|bytes| self.content_left.checked_sub(bytes))
@@ -219,19 +255,63 @@ impl Decoder {
         Ok(State::Data)
     }
 
+    /// Counts a byte against the bound of its line or section. The LF is not counted.
     fn count_line_byte(&mut self) -> Result<(), HttpError> {
         use State::*;
         self.line_bytes += 1;
         match self.state {
-            SizeStart | Size | SizeSpace | Extension if self.line_bytes > CHUNK_LINE_BYTES_MAX => {
-                Err(HttpError::Chunk)
-            }
             TrailerStart | TrailerName | TrailerValue
                 if self.line_bytes > HEADER_SECTION_BYTES_MAX =>
             {
                 Err(HttpError::FieldsTooLarge)
             }
+            SizeLineFeed => Ok(()),
+            state if !state.is_after_size_line() && self.line_bytes > CHUNK_LINE_BYTES_MAX => {
+                Err(HttpError::Chunk)
+            }
             _ => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// Whether a chunk's first line is complete, so that its size is no longer needed.
+    fn is_after_size_line(self) -> bool {
+        use State::*;
+        matches!(
+            self,
+            Data | DataReturn
+                | DataLineFeed
+                | TrailerStart
+                | TrailerName
+                | TrailerValue
+                | TrailerLineFeed
+                | EndLineFeed
+                | End
+        )
+    }
+
+    /// The shortest text that leads to this state, from the end of a size or of the last chunk.
+    fn shortest(self) -> &'static [u8] {
+        use State::*;
+        match self {
+            SizeStart | Size | Data | DataReturn | DataLineFeed => b"",
+            Space => b" ",
+            NameStart => b";",
+            Name => b";x",
+            NameSpace => b";x ",
+            ValueStart => b";x=",
+            Value => b";x=x",
+            Quoted => b";x=\"",
+            QuotedPair => b";x=\"\\",
+            QuotedEnd => b";x=\"\"",
+            SizeLineFeed => b"\r",
+            TrailerStart => b"0\r\n",
+            TrailerName => b"0\r\nx",
+            TrailerValue => b"0\r\nx:",
+            TrailerLineFeed => b"0\r\nx:\r",
+            EndLineFeed => b"0\r\n\r",
+            End => b"0\r\n\r\n",
         }
     }
 }
@@ -246,138 +326,4 @@ fn hex_value(digit: u8) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const CONTENT_BYTES_MAX: usize = 64;
-
-    /// The content and how many bytes of input it took; `None` while it is incomplete.
-    type Outcome = Result<Option<(Vec<u8>, usize)>, HttpError>;
-
-    fn decode_in_pieces(input: &[u8], cuts: &[usize]) -> Outcome {
-        let mut decoder = Decoder::new(CONTENT_BYTES_MAX);
-        let mut content = Vec::new();
-        let mut taken = 0;
-        for cut in cuts.iter().map(|&cut| cut.min(input.len())).chain([input.len()]) {
-            let content_bytes = content.len();
-            content.extend_from_slice(&input[taken..cut.max(taken)]);
-            taken = cut.max(taken);
-            let progress = decoder.decode(&mut content, content_bytes, content_bytes)?;
-            let unread = content.len() - progress.read_at;
-            content.truncate(progress.write_at);
-            if progress.complete {
-                return Ok(Some((content, taken - unread)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn check(input: &[u8]) -> Outcome {
-        let whole = decode_in_pieces(input, &[]);
-        let cuts: Vec<usize> = (0..input.len()).collect();
-        assert_eq!(decode_in_pieces(input, &cuts), whole, "byte by byte: {}", input.escape_ascii());
-        whole
-    }
-
-    #[test]
-    fn well_formed() {
-        for (input, content) in [
-            ("0\r\n\r\n", ""),
-            ("000\r\n\r\n", ""),
-            ("5\r\nhello\r\n0\r\n\r\n", "hello"),
-            ("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "hello world"),
-            ("A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
-            ("0000000000000000000001\r\nx\r\n0\r\n\r\n", "x"),
-            ("1;a=b;c=\"d \\\"\"\r\nx\r\n0;e\r\n\r\n", "x"),
-            ("1 \t;a\r\nx\r\n0\r\n\r\n", "x"),
-            ("1\r\nx\r\n0\r\nContent-Length: 9\r\nX:\ty \r\n\r\n", "x"),
-        ] {
-            let expected = Ok(Some((content.as_bytes().to_vec(), input.len())));
-            assert_eq!(check(input.as_bytes()), expected, "{input:?}");
-            let next = format!("{input}GET / HTTP/1.1");
-            assert_eq!(check(next.as_bytes()), expected, "with the next request behind it");
-        }
-    }
-
-    #[test]
-    fn malformed() {
-        use HttpError as E;
-        for (input, expected) in [
-            ("\r\n", E::Chunk),
-            (" 1\r\n", E::Chunk),
-            ("+1\r\n", E::Chunk),
-            ("-1\r\n", E::Chunk),
-            ("0x1\r\n", E::Chunk),
-            ("1_0\r\n", E::Chunk),
-            ("g\r\n", E::Chunk),
-            (";a\r\n", E::Chunk),
-            ("1\n", E::Chunk),
-            ("1\rx", E::Chunk),
-            ("1 \r\n", E::Chunk),
-            ("1 x\r\n", E::Chunk),
-            ("1;a\n", E::Chunk),
-            ("1;a\0\r\n", E::Chunk),
-            ("1;\rx", E::Chunk),
-            ("1\r\nxy", E::Chunk),
-            ("1\r\nx\n", E::Chunk),
-            ("1\r\nx\rx", E::Chunk),
-            ("10000000000000000\r\n", E::Chunk),
-            ("41\r\n", E::ContentTooLarge),
-            ("ffffffffffffffff\r\n", E::ContentTooLarge),
-            ("0\r\nX\r\n", E::FieldLine),
-            ("0\r\nX : y\r\n", E::FieldLine),
-            ("0\r\n: y\r\n", E::FieldLine),
-            ("0\r\nX: y\n", E::FieldLine),
-            ("0\r\nX: y\rz", E::FieldLine),
-            ("0\r\n\n", E::FieldLine),
-            ("0\r\n\rx", E::FieldLine),
-            ("0\r\n X: y\r\n", E::FieldFolded),
-        ] {
-            assert_eq!(check(input.as_bytes()), Err(expected), "{input:?}");
-        }
-    }
-
-    #[test]
-    fn limits() {
-        let content = "a".repeat(CONTENT_BYTES_MAX);
-        assert!(check(format!("40\r\n{content}\r\n0\r\n\r\n").as_bytes()).unwrap().is_some());
-        let more = format!("40\r\n{content}\r\n1\r\n");
-        assert_eq!(check(more.as_bytes()), Err(HttpError::ContentTooLarge));
-        let extension = format!("1;{}", "a".repeat(CHUNK_LINE_BYTES_MAX));
-        assert_eq!(check(extension.as_bytes()), Err(HttpError::Chunk));
-        let trailers = format!("0\r\n{}", "a: b\r\n".repeat(FIELD_COUNT_MAX + 1));
-        assert_eq!(check(trailers.as_bytes()), Err(HttpError::FieldsTooLarge));
-        let trailer = format!("0\r\nX: {}", "a".repeat(HEADER_SECTION_BYTES_MAX));
-        assert_eq!(check(trailer.as_bytes()), Err(HttpError::FieldsTooLarge));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 1000 }, failure_persistence: None, ..Default::default() })]
-
-        #[test]
-        fn every_split_gives_the_same_result(
-            pieces in proptest::collection::vec(proptest::sample::select(vec![
-                "0", "1", "5", "a", "ff", "\r\n", "\r\n", "\r\n\r\n", ";", "x", "hello", " ", ":", "\n", "\r", "X: y",
-            ]), 0..20),
-            mut cuts in proptest::collection::vec(0usize..60, 0..6),
-        ) {
-            let input = pieces.concat();
-            cuts.sort_unstable();
-            prop_assert_eq!(decode_in_pieces(input.as_bytes(), &cuts), check(input.as_bytes()));
-        }
-
-        #[test]
-        fn what_was_encoded_is_decoded(chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..9), 0..8)) {
-            let mut input = Vec::new();
-            for chunk in &chunks {
-                input.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-                input.extend_from_slice(chunk);
-                input.extend_from_slice(b"\r\n");
-            }
-            input.extend_from_slice(b"0\r\n\r\n");
-            prop_assert_eq!(check(&input), Ok(Some((chunks.concat(), input.len()))));
-        }
-    }
-}
+mod tests;

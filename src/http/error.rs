@@ -1,14 +1,16 @@
-//! Every way in which a peer can break the protocol: one variant a cause, one table to the answer.
+//! The ways in which a client can break the protocol: one variant for each cause, and one table of
+//! answers.
 //!
-//! Each of these ends the connection: after it, the two sides no longer agree on where the next
-//! request begins, and nothing further on the connection may be processed (RFC 9112, 2.2 and 6.3).
+//! Each of them ends the connection. After it the two sides may disagree about where the next request
+//! begins, so nothing that follows on the connection may be processed (RFC 9112, 2.2 and 6.3).
 
-use super::Status;
+use super::status::Status;
 
-/// A violation of HTTP/1.1, or of a limit, by the peer.
+/// A violation of HTTP/1.1, or of a limit, by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpError {
-    /// The request line is not `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3).
+    /// The request line is not `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3), or holds
+    /// a control character.
     RequestLine,
     /// The request target has none of the four forms (RFC 9112, 3.2).
     Target,
@@ -16,6 +18,8 @@ pub enum HttpError {
     Version,
     /// A major version other than 1 (RFC 9110, 15.6.6).
     VersionUnsupported,
+    /// The method alone is longer than a request line may be (RFC 9112, 3).
+    MethodTooLong,
     /// The request line is longer than [`REQUEST_LINE_BYTES_MAX`](crate::limits::REQUEST_LINE_BYTES_MAX).
     RequestLineTooLong,
     /// A field line is not `token ":" field-value CRLF` (RFC 9112, 5).
@@ -42,19 +46,20 @@ pub enum HttpError {
     Chunk,
     /// The content is longer than the server takes.
     ContentTooLarge,
-    /// The header section did not arrive whole in time.
+    /// The header section was not complete in time.
     HeaderTimeout,
-    /// The content did not arrive whole in time.
+    /// The content was not complete in time.
     BodyTimeout,
 }
 
 impl HttpError {
     /// Every variant once, in the order of declaration.
-    pub const ALL: [HttpError; 19] = [
+    pub const ALL: [HttpError; 20] = [
         HttpError::RequestLine,
         HttpError::Target,
         HttpError::Version,
         HttpError::VersionUnsupported,
+        HttpError::MethodTooLong,
         HttpError::RequestLineTooLong,
         HttpError::FieldLine,
         HttpError::FieldFolded,
@@ -72,17 +77,17 @@ impl HttpError {
         HttpError::BodyTimeout,
     ];
 
-    /// The status it is answered with.
+    /// Returns the status of the answer.
     pub const fn status(self) -> Status {
         self.row().0
     }
 
-    /// A short name for metrics and logs.
+    /// Returns a short name for metrics and logs.
     pub const fn reason(self) -> &'static str {
         self.row().1
     }
 
-    /// One sentence for the client; holds nothing that JSON would have to escape.
+    /// Returns one sentence for the client, without any character that JSON must escape.
     pub const fn message(self) -> &'static str {
         self.row().2
     }
@@ -94,7 +99,7 @@ impl HttpError {
             HttpError::RequestLine => (
                 BadRequest,
                 "request_line",
-                "The request line must be: method, one space, target, one space, HTTP/1.1, CRLF.",
+                "The request line must be: method, one space, target, one space, HTTP/1.1, CRLF; without control characters.",
             ),
             HttpError::Target => (
                 BadRequest,
@@ -110,6 +115,11 @@ impl HttpError {
                 VersionNotSupported,
                 "version_unsupported",
                 "This server speaks HTTP/1.1 and HTTP/1.0 only.",
+            ),
+            HttpError::MethodTooLong => (
+                NotImplemented,
+                "method_too_long",
+                "This server does not know that method; the longest it knows has 7 letters.",
             ),
             HttpError::RequestLineTooLong => (
                 UriTooLong,
@@ -135,7 +145,7 @@ impl HttpError {
             HttpError::Host => (
                 BadRequest,
                 "host",
-                "There must be one Host field, with a host name or address and an optional port.",
+                "There must be one Host field; its value must be a host name or address, and optionally a colon and a port number.",
             ),
             HttpError::ContentLength => (
                 BadRequest,
@@ -165,7 +175,7 @@ impl HttpError {
             HttpError::Chunk => (
                 BadRequest,
                 "chunk",
-                "A chunk must be: size in hexadecimal digits, CRLF, as many bytes, CRLF.",
+                "A chunk must be: size in hexadecimal digits, extensions such as ;name=value, CRLF, this number of bytes, CRLF.",
             ),
             HttpError::ContentTooLarge => (
                 ContentTooLarge,

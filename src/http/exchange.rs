@@ -1,21 +1,24 @@
-//! One connection's protocol state: bytes in, whole requests out. No socket, no clock.
+//! The protocol state of one connection: bytes in, whole requests out. No socket, no clock.
 //!
-//! The caller keeps the bytes of the request under way in one contiguous buffer, from its first
-//! byte on, and calls [`Exchange::advance`] whenever there are more:
+//! The caller keeps the bytes of the request under way in one contiguous buffer, from its first byte
+//! on. It calls [`Exchange::advance`] whenever there are more:
 //!
 //! ```text
 //! input   | head of the request | content so far | what follows |
 //!         0               head.length                          len
 //! ```
 //!
-//! The answer is a whole [`Request`] that borrows from the buffer, or how many bytes of it must be
-//! kept until more arrive (a chunked body is decoded where it lies, so what is kept can be less
-//! than what was there), or the error that ends the connection.
+//! The result is one of three. A whole [`Request`] borrows from the buffer. For an incomplete request
+//! it is the number of bytes that must be kept until more arrive; that can be less than what was
+//! there, because a chunked body is decoded in place. A [`Refusal`] ends the connection.
 
 use super::body::Decoder;
-use super::fields::{self, Framing};
-use super::head::{Head, Memo, Parsed, Parser, Span};
-use super::{HttpError, Method, Refusal, Version};
+use super::error::HttpError;
+use super::framing::Framing;
+use super::head::{Head, Parsed, Parser};
+use super::memo::Memo;
+use super::refusal::Refusal;
+use super::request::Request;
 
 /// The protocol state of one connection.
 #[derive(Debug)]
@@ -30,32 +33,41 @@ enum State {
     Head(Parser),
     /// Within content of known length.
     Length { head: Head, whole_bytes: usize },
-    /// Within a chunked body; `content_end` is where the content decoded so far ends.
-    Chunked { head: Head, decoder: Decoder, content_end: usize },
+    /// Within a chunked body.
+    Chunked(ChunkedBody),
 }
 
-/// What came of looking at the input.
+/// A chunked body that is incomplete, and the head before it.
+#[derive(Debug)]
+struct ChunkedBody {
+    head: Head,
+    decoder: Decoder,
+    /// Where the content decoded so far ends.
+    content_end: usize,
+}
+
+/// The result of a look at the input.
 #[derive(Debug)]
 pub enum Step<'b> {
-    /// One whole request; the next one begins `consumed` bytes on.
+    /// One whole request.
     Request {
         /// The request.
         request: Request<'b>,
-        /// Bytes of input it took.
+        /// Bytes of input that it took. The next request begins there.
         consumed: usize,
     },
     /// The request is incomplete.
     More {
         /// Bytes at the start of the input that must be there at the next call.
         kept: usize,
-        /// Whether the client waits for `100 Continue` now (said once a request).
+        /// Whether the client waits for `100 Continue` now; at most once for each request.
         send_continue: bool,
     },
-    /// The peer broke the protocol: answer, and close.
+    /// The client broke the protocol. The refusal must be answered and the connection closed.
     Error(Refusal),
 }
 
-/// Which part of a request the exchange is waiting for.
+/// The part of a request that the exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The request line or the header section.
@@ -64,82 +76,44 @@ pub enum Stage {
     Body,
 }
 
-/// A whole request, borrowed from the buffer it was read into.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'b> {
-    /// The method.
-    pub method: Method,
-    /// The version it is treated as.
-    pub version: Version,
-    /// What the two spans are places in.
-    input: &'b [u8],
-    target: Span,
-    path: Span,
-    /// The content, without its transfer coding.
-    pub content: &'b [u8],
-    /// Whether the content has a coding that this server does not read, such as gzip.
-    pub content_is_coded: bool,
-    /// Whether the connection goes on after the answer.
-    pub persistent: bool,
-}
-
-impl<'b> Request<'b> {
-    /// The request target as sent.
-    pub fn target(&self) -> &'b [u8] {
-        self.target.of(self.input)
-    }
-
-    /// The value of the first field with this name; looked for anew at every call.
-    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        let request_line_rest = &self.input[self.target.range().end..];
-        let end = request_line_rest.iter().position(|&byte| byte == b'\n')?;
-        fields::find(&request_line_rest[end + 1..], name)
-    }
-
-    /// The target's path; empty for `OPTIONS *` and `CONNECT`, see [`target`](super::target).
-    #[inline(always)]
-    pub fn path(&self) -> &'b [u8] {
-        self.path.of(self.input)
-    }
-}
-
 impl Exchange {
-    /// The state of a fresh connection whose requests have at most so many bytes of content.
+    /// Returns the state of a fresh connection, whose requests have at most `content_bytes_max` bytes
+    /// of content.
     pub fn new(content_bytes_max: usize) -> Self {
         Exchange { state: State::Head(Parser::default()), content_bytes_max }
     }
 
-    /// What the exchange waits for, if a request is under way.
+    /// Returns the part that the exchange waits for, if a request is under way.
     pub fn stage(&self) -> Stage {
         match self.state {
             State::Head(_) => Stage::Head,
-            State::Length { .. } | State::Chunked { .. } => Stage::Body,
+            State::Length { .. } | State::Chunked(_) => Stage::Body,
         }
     }
 
-    /// Bytes the request under way will have in all, where that is known.
+    /// Returns how many bytes the request under way has in all, if that is known.
     pub fn expected_bytes(&self) -> Option<usize> {
         match self.state {
             State::Length { whole_bytes, .. } => Some(whole_bytes),
-            State::Head(_) | State::Chunked { .. } => None,
+            State::Head(_) | State::Chunked(_) => None,
         }
     }
 
-    /// Bytes from which the exchange of a fresh connection gets to where this one is; `kept` is what
-    /// this one has asked to keep. With them a connection can move to another process.
+    /// Returns bytes that bring the exchange of a fresh connection to where this one is. `kept` are
+    /// the bytes that this one asked to keep. With them a connection can move to another process.
     pub fn replay(&self, kept: &[u8]) -> Vec<u8> {
-        let State::Chunked { head, decoder, content_end } = &self.state else {
+        let State::Chunked(body) = &self.state else {
             return kept.to_vec();
         };
-        let (head, content) = kept[..*content_end].split_at(head.length);
+        let (head, content) = kept[..body.content_end].split_at(body.head.length);
         let mut bytes = head.to_vec();
-        decoder.replay(content, &mut bytes);
+        body.decoder.replay(content, &mut bytes);
         bytes
     }
 
-    /// The whole request at the start of `input`, if its head is the remembered one and no transfer
-    /// coding is in the way; nearly all are such. Where this is `None`, [`advance`](Self::advance)
-    /// says what `input` is.
+    /// Returns the whole request at the start of `input`, if its head is the remembered one and it
+    /// has no transfer coding; nearly all requests are such. After `None`,
+    /// [`advance`](Self::advance) must decide.
     #[inline(always)]
     pub fn recall<'b>(&mut self, input: &'b [u8], memo: &Memo) -> Option<(Request<'b>, usize)> {
         let State::Head(parser) = &mut self.state else { return None };
@@ -149,74 +123,85 @@ impl Exchange {
         }
         let content = input[length..].get(..content_bytes as usize)?;
         parser.restart();
-        Some((head.request(input, content), length + content.len()))
+        Some((Request::new(head, input, content), length + content.len()))
     }
 
-    /// Looks at `input`, which begins where the request under way begins and holds at least what
-    /// the last call asked to keep; a head that it reads is remembered. After an error the exchange
-    /// is spent.
+    /// Looks at `input`, which begins where the request under way begins and holds at least the bytes
+    /// that the last call asked to keep. A head that is read is remembered in `memo`.
+    ///
+    /// After an error the exchange must not be used again.
     #[inline]
     pub fn advance<'b>(&mut self, input: &'b mut [u8], memo: &mut Memo) -> Step<'b> {
-        if let State::Head(parser) = &mut self.state {
-            let head = match parser.parse(input) {
-                Ok(Parsed::Complete(head)) => head,
-                Ok(Parsed::Partial) => {
+        match &mut self.state {
+            State::Head(parser) => {
+                let head = match parser.parse(input) {
+                    Ok(Parsed::Complete(head)) => head,
+                    Ok(Parsed::Partial) => {
+                        return Step::More { kept: input.len(), send_continue: false };
+                    }
+                    Err(error) => return Step::Error(Refusal::new(error, input)),
+                };
+                memo.remember(input, &head, parser.content_length_digits());
+                *parser = Parser::default();
+                self.begin_content(head, input)
+            }
+            State::Length { head, whole_bytes } => {
+                let (head, whole_bytes) = (*head, *whole_bytes);
+                if input.len() < whole_bytes {
                     return Step::More { kept: input.len(), send_continue: false };
                 }
-                Err(error) => return Step::Error(Refusal::new(error, input)),
-            };
-            memo.remember(input, &head, parser.content_length_digits());
-            let Framing::Length(content_bytes) = head.framing else {
-                let decoder = Decoder::new(self.content_bytes_max);
-                self.state = State::Chunked { head, decoder, content_end: head.length };
-                return self.advance_chunked(input, head.length);
-            };
-            if content_bytes > self.content_bytes_max as u64 {
-                return Step::Error(Refusal::new(HttpError::ContentTooLarge, input));
-            }
-            let whole_bytes = head.length + content_bytes as usize;
-            if whole_bytes > input.len() {
-                // The body of a request that waits for `100 Continue` has not been sent yet.
-                let send_continue = head.expects_continue && head.length == input.len();
-                self.state = State::Length { head, whole_bytes };
-                return Step::More { kept: input.len(), send_continue };
-            }
-            *parser = Parser::default();
-            return whole(&head, input, whole_bytes, whole_bytes);
-        }
-        self.advance_body(input)
-    }
-
-    /// Content that did not come in one piece with its head.
-    fn advance_body<'b>(&mut self, input: &'b mut [u8]) -> Step<'b> {
-        match self.state {
-            State::Length { head, whole_bytes } if input.len() >= whole_bytes => {
                 self.state = State::Head(Parser::default());
                 whole(&head, input, whole_bytes, whole_bytes)
             }
-            State::Length { .. } => Step::More { kept: input.len(), send_continue: false },
-            State::Chunked { content_end, .. } => self.advance_chunked(input, content_end),
-            State::Head(_) => unreachable!("the head is read in `advance`"),
+            State::Chunked(body) => {
+                let step = body.advance(input, body.content_end);
+                if matches!(step, Step::Request { .. }) {
+                    self.state = State::Head(Parser::default());
+                }
+                step
+            }
         }
     }
 
-    /// Decodes what lies behind `content_end`.
-    fn advance_chunked<'b>(&mut self, input: &'b mut [u8], read_at: usize) -> Step<'b> {
-        let State::Chunked { head, decoder, content_end } = &mut self.state else {
-            unreachable!("only called within a chunked body");
+    /// Looks at the content behind a head that has just been read.
+    #[inline]
+    fn begin_content<'b>(&mut self, head: Head, input: &'b mut [u8]) -> Step<'b> {
+        let Framing::Length(content_bytes) = head.framing else {
+            let decoder = Decoder::new(self.content_bytes_max);
+            let mut body = ChunkedBody { head, decoder, content_end: head.length };
+            let step = body.advance(input, head.length);
+            if matches!(step, Step::More { .. }) {
+                self.state = State::Chunked(body);
+            }
+            return step;
         };
-        let head = *head;
-        let nothing_sent = read_at == head.length && input.len() == head.length;
-        match decoder.decode(input, *content_end, read_at) {
+        if content_bytes > self.content_bytes_max as u64 {
+            return Step::Error(Refusal::new(HttpError::ContentTooLarge, input));
+        }
+        let whole_bytes = head.length + content_bytes as usize;
+        if whole_bytes > input.len() {
+            // A client that waits for `100 Continue` has not sent its content yet.
+            let send_continue = head.expects_continue && head.length == input.len();
+            self.state = State::Length { head, whole_bytes };
+            return Step::More { kept: input.len(), send_continue };
+        }
+        whole(&head, input, whole_bytes, whole_bytes)
+    }
+}
+
+impl ChunkedBody {
+    /// Decodes the input from `read_at` on.
+    fn advance<'b>(&mut self, input: &'b mut [u8], read_at: usize) -> Step<'b> {
+        let nothing_sent = read_at == self.head.length && input.len() == read_at;
+        match self.decoder.decode(input, self.content_end, read_at) {
             Ok(progress) if progress.complete => {
-                self.state = State::Head(Parser::default());
-                whole(&head, input, progress.write_at, progress.read_at)
+                whole(&self.head, input, progress.write_at, progress.read_at)
             }
             Ok(progress) => {
-                *content_end = progress.write_at;
+                self.content_end = progress.write_at;
                 Step::More {
                     kept: progress.write_at,
-                    send_continue: head.expects_continue && nothing_sent,
+                    send_continue: self.head.expects_continue && nothing_sent,
                 }
             }
             Err(error) => Step::Error(Refusal::new(error, input)),
@@ -227,24 +212,8 @@ impl Exchange {
 /// The request whose content ends at `content_end`, read from `consumed` bytes of `input`.
 #[inline(always)]
 fn whole<'b>(head: &Head, input: &'b [u8], content_end: usize, consumed: usize) -> Step<'b> {
-    Step::Request { request: head.request(input, &input[head.length..content_end]), consumed }
-}
-
-impl Head {
-    /// The request that begins with this head, at the start of `input`, and has this content.
-    #[inline(always)]
-    fn request<'b>(&self, input: &'b [u8], content: &'b [u8]) -> Request<'b> {
-        Request {
-            method: self.method,
-            version: self.version,
-            input,
-            target: self.target,
-            path: self.path,
-            content,
-            content_is_coded: self.content_is_coded,
-            persistent: self.persistent,
-        }
-    }
+    let content = &input[head.length..content_end];
+    Step::Request { request: Request::new(head, input, content), consumed }
 }
 
 #[cfg(test)]
@@ -252,6 +221,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::Method;
 
     const CONTENT_BYTES_MAX: usize = 32;
 
@@ -368,27 +338,6 @@ mod tests {
             (Method::Get, b"/stats".to_vec(), b"".to_vec(), false),
         ];
         assert_eq!((seen.requests, seen.error), (expected.to_vec(), None));
-    }
-
-    #[test]
-    fn fields_are_found_by_name_in_the_head_alone() {
-        let mut input =
-            b"\r\nPOST / HTTP/1.1\r\nHost: h\r\nuser-AGENT:\t a b \r\nEmpty:\r\nX: 1\r\nX: 2\r\n\
-            Content-Length: 7\r\n\r\nLate: 1"
-                .to_vec();
-        let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
-        let step = exchange.advance(&mut input, &mut Memo::default());
-        let Step::Request { request, .. } = step else { panic!("{step:?}") };
-        for (name, expected) in [
-            ("User-Agent", Some("a b")),
-            ("Host", Some("h")),
-            ("Empty", Some("")),
-            ("X", Some("1")),
-            ("Late", None),
-            ("Hos", None),
-        ] {
-            assert_eq!(request.field(name), expected.map(str::as_bytes), "{name}");
-        }
     }
 
     #[test]

@@ -1,36 +1,13 @@
-//! What the fields that matter to the protocol say: framing, persistence, host, expectation.
+//! The fields that matter to the protocol: framing, persistence, host, expectation, content coding.
 //!
-//! [`Fields`] takes each field line as it is read and is asked for a verdict once the section is
-//! whole, because `Content-Length` and `Transfer-Encoding` are judged together. All other fields
-//! are only checked for their form, by [`head`](super::head).
+//! [`Fields`] takes each field line as it is read. It gives its verdict once the section is whole,
+//! because some fields are judged together. All other fields are only checked for their form.
 
-use super::HttpError;
-use super::head::Version;
-use super::scan::HOST;
-
-/// How the end of a request's content is found (RFC 9112, 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// So many bytes; 0 also where neither framing field was sent.
-    Length(u64),
-    /// The chunked transfer coding.
-    Chunked,
-}
-
-/// The value of the first field with this name in the header section that `lines` begins with; the
-/// section has been judged before. For fields that mean nothing to the protocol.
-pub fn find<'b>(lines: &'b [u8], name: &str) -> Option<&'b [u8]> {
-    lines
-        .split(|&byte| byte == b'\n')
-        .map(<[u8]>::trim_ascii_end)
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| {
-            let colon = line.iter().position(|&byte| byte == b':')?;
-            line[..colon]
-                .eq_ignore_ascii_case(name.as_bytes())
-                .then(|| line[colon + 1..].trim_ascii_start())
-        })
-}
+use super::authority::Authority;
+use super::error::HttpError;
+use super::framing::{Framing, FramingFields};
+use super::list::elements;
+use super::version::Version;
 
 /// What a whole header section means for the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,25 +22,15 @@ pub struct Meaning {
     pub content_is_coded: bool,
 }
 
-/// What was said so far in a header section.
+/// The fields of a header section, as far as it has been read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fields {
-    content_length: Option<u64>,
-    codings: Option<Codings>,
+    framing: FramingFields,
     host: bool,
     close: bool,
     keep_alive: bool,
     expectation: Option<Expectation>,
     content_is_coded: bool,
-}
-
-/// The list of all `Transfer-Encoding` fields together (RFC 9110, 5.3).
-#[derive(Clone, Copy, Debug, Default)]
-struct Codings {
-    chunked_count: u32,
-    final_is_chunked: bool,
-    other_registered: bool,
-    unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,100 +40,75 @@ enum Expectation {
 }
 
 impl Fields {
-    /// Takes one field line, its value without the white space around it.
+    /// Takes one field line; `value` is without the white space around it.
+    ///
+    /// # Errors
+    /// `Host` and `ContentLength`, which are wrong whatever follows them.
     #[inline(always)]
     pub fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), HttpError> {
         // The length alone rules out nearly every field.
         match name.len() {
-            4 if is(name, b"Host") => self.take_host(value),
+            4 if is(name, b"Host") => return self.take_host(value),
             6 if is(name, b"Expect") => self.take_expect(value),
             10 if is(name, b"Connection") => self.take_connection(value),
-            14 if is(name, b"Content-Length") => self.take_content_length(value),
-            16 if is(name, b"Content-Encoding") => {
-                self.content_is_coded |=
-                    list(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-                Ok(())
-            }
-            17 if is(name, b"Transfer-Encoding") => {
-                self.codings.get_or_insert_default().take(value);
-                Ok(())
-            }
-            _ => Ok(()),
+            14 if is(name, b"Content-Length") => return self.framing.take_content_length(value),
+            16 if is(name, b"Content-Encoding") => self.take_content_encoding(value),
+            17 if is(name, b"Transfer-Encoding") => self.framing.take_transfer_encoding(value),
+            _ => {}
         }
+        Ok(())
     }
 
-    /// Whether `Content-Length` was among them.
+    /// Returns whether `Content-Length` was taken.
     #[inline(always)]
     pub fn has_content_length(&self) -> bool {
-        self.content_length.is_some()
+        self.framing.has_content_length()
     }
 
-    /// The verdict over a whole section (RFC 9112, 3.2 and 6.3; RFC 9110, 10.1.1).
+    /// Judges a whole section (RFC 9112, 3.2 and 6.3; RFC 9110, 10.1.1).
+    ///
+    /// # Errors
+    /// `HostMissing`, `ExpectationUnknown`, and those of [`FramingFields::verdict`].
     #[inline(always)]
     pub fn meaning(&self, version: Version) -> Result<Meaning, HttpError> {
         if !self.host && version == Version::Http11 {
             return Err(HttpError::HostMissing);
         }
-        let framing = match self.codings {
-            None => Framing::Length(self.content_length.unwrap_or(0)),
-            Some(_) if self.content_length.is_some() => return Err(HttpError::FramingAmbiguous),
-            Some(_) if version == Version::Http10 => return Err(HttpError::TransferEncoding),
-            Some(codings) => codings.framing()?,
-        };
+        let framing = self.framing.verdict(version)?;
         // RFC 9110, 10.1.1: an expectation in HTTP/1.0 is ignored.
         let expectation = if version == Version::Http11 { self.expectation } else { None };
         if expectation == Some(Expectation::Unknown) {
             return Err(HttpError::ExpectationUnknown);
         }
-        let persistent = !self.close && (version == Version::Http11 || self.keep_alive);
         Ok(Meaning {
             framing,
-            persistent,
+            persistent: !self.close && (version == Version::Http11 || self.keep_alive),
             expects_continue: expectation.is_some(),
             content_is_coded: self.content_is_coded,
         })
     }
 
+    /// RFC 9112, 3.2: once, and an authority. An empty value is right for a target without one.
     fn take_host(&mut self, value: &[u8]) -> Result<(), HttpError> {
-        if self.host || !(value.is_empty() || is_uri_host_and_port(value)) {
+        if self.host || !(value.is_empty() || Authority::read(value).is_some()) {
             return Err(HttpError::Host);
         }
         self.host = true;
         Ok(())
     }
 
-    /// RFC 9110, 8.6: `1*DIGIT`, once; equal repetitions are refused too, and what overflows.
-    #[inline(always)]
-    fn take_content_length(&mut self, value: &[u8]) -> Result<(), HttpError> {
-        if self.content_length.is_some() || value.is_empty() {
-            return Err(HttpError::ContentLength);
-        }
-        let mut length = 0u64;
-        for &byte in value {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return Err(HttpError::ContentLength);
-            }
-            length = length
-                .checked_mul(10)
-                .and_then(|length| length.checked_add(u64::from(digit)))
-                .ok_or(HttpError::ContentLength)?;
-        }
-        self.content_length = Some(length);
-        Ok(())
-    }
-
-    /// RFC 9110, 7.6.1: options are case-insensitive; those we do not know change nothing.
-    fn take_connection(&mut self, value: &[u8]) -> Result<(), HttpError> {
-        for option in list(value) {
+    /// RFC 9110, 7.6.1: the case of an option does not matter. Unknown options change nothing.
+    fn take_connection(&mut self, value: &[u8]) {
+        for option in elements(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
-        Ok(())
     }
 
-    fn take_expect(&mut self, value: &[u8]) -> Result<(), HttpError> {
-        for expectation in list(value) {
+    /// RFC 9110, 10.1.1: the case of an expectation does not matter. One unknown expectation makes
+    /// the whole list unknown.
+    fn take_expect(&mut self, value: &[u8]) {
+        for expectation in elements(value) {
             let known = expectation.eq_ignore_ascii_case(b"100-continue");
             if !known || self.expectation == Some(Expectation::Unknown) {
                 self.expectation = Some(Expectation::Unknown);
@@ -174,84 +116,20 @@ impl Fields {
                 self.expectation = Some(Expectation::Continue);
             }
         }
-        Ok(())
+    }
+
+    /// RFC 9110, 8.4. `identity` is no coding that a client should name, but it changes nothing.
+    fn take_content_encoding(&mut self, value: &[u8]) {
+        self.content_is_coded |=
+            elements(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     }
 }
 
-/// Whether `name` is this field's, in any case (RFC 9110, 5.1); as it is usually written, that is one
-/// comparison of words.
+/// Whether `name` is the name of this field, in any case (RFC 9110, 5.1). In the usual case this is
+/// one comparison of words.
 #[inline(always)]
 fn is<const N: usize>(name: &[u8], usual: &[u8; N]) -> bool {
     name == usual || name.eq_ignore_ascii_case(usual)
-}
-
-impl Codings {
-    fn take(&mut self, value: &[u8]) {
-        for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-            self.final_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
-            if self.final_is_chunked {
-                self.chunked_count += 1;
-            } else if is_registered_coding(coding) {
-                self.other_registered = true;
-            } else {
-                self.unknown = true;
-            }
-        }
-    }
-
-    /// RFC 9112, 6.1 and 6.3: what we do not implement is `501`; what leaves the end of the content
-    /// open, or codes it twice, is `400`.
-    fn framing(self) -> Result<Framing, HttpError> {
-        if self.unknown {
-            return Err(HttpError::TransferCodingUnknown);
-        }
-        if !self.final_is_chunked || self.chunked_count != 1 {
-            return Err(HttpError::TransferEncoding);
-        }
-        if self.other_registered {
-            return Err(HttpError::TransferCodingUnknown);
-        }
-        Ok(Framing::Chunked)
-    }
-}
-
-/// The registered transfer codings besides `chunked` (RFC 9112, 7.2), `identity` of RFC 2616, and
-/// what is no coding at all: an empty element, or `chunked` with parameters or other adornment.
-fn is_registered_coding(coding: &[u8]) -> bool {
-    let known: [&[u8]; 6] =
-        [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"];
-    let is_name = !coding.is_empty() && super::scan::TOKEN.run_length(coding) == coding.len();
-    !is_name || known.iter().any(|name| coding.eq_ignore_ascii_case(name))
-}
-
-/// The elements of a comma-separated list, without the empty ones (RFC 9110, 5.6.1.2).
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
-}
-
-/// `uri-host [ ":" port ]` (RFC 9110, 7.2; RFC 3986, 3.2.2), not empty. An IPv6 literal is checked
-/// for its bytes, not for its meaning: nothing here connects to it.
-pub fn is_uri_host_and_port(value: &[u8]) -> bool {
-    let host_length = match value {
-        [b'[', literal @ ..] => {
-            let literal_length = literal
-                .iter()
-                .position(|&byte| !(byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')))
-                .unwrap_or(literal.len());
-            if literal_length == 0 || literal.get(literal_length) != Some(&b']') {
-                return false;
-            }
-            literal_length + "[]".len()
-        }
-        _ => HOST.run_length(value),
-    };
-    match &value[host_length..] {
-        [] => host_length > 0,
-        [b':', port @ ..] => {
-            host_length > 0 && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -266,110 +144,100 @@ mod tests {
         taken.meaning(version)
     }
 
+    /// The meaning of these lines of one field, beside a valid `Host`.
+    fn of_lines(version: Version, name: &str, lines: &[&str]) -> Result<Meaning, HttpError> {
+        let mut fields = vec![("Host", "h")];
+        fields.extend(lines.iter().map(|&line| (name, line)));
+        meaning(version, &fields)
+    }
+
     #[test]
-    fn framing() {
-        use Framing::*;
-        use HttpError as E;
-        type Row = (&'static [(&'static str, &'static str)], Result<Framing, E>);
-        let rows: &[Row] = &[
-            (&[], Ok(Length(0))),
-            (&[("content-LENGTH", "0042")], Ok(Length(42))),
-            (&[("Content-Length", "18446744073709551615")], Ok(Length(u64::MAX))),
-            (&[("Content-Length", "18446744073709551616")], Err(E::ContentLength)),
-            (&[("Content-Length", "")], Err(E::ContentLength)),
-            (&[("Content-Length", "+5")], Err(E::ContentLength)),
-            (&[("Content-Length", "-5")], Err(E::ContentLength)),
-            (&[("Content-Length", "0x5")], Err(E::ContentLength)),
-            (&[("Content-Length", "5, 5")], Err(E::ContentLength)),
-            (&[("Content-Length", "5"), ("Content-Length", "6")], Err(E::ContentLength)),
-            (&[("Transfer-Encoding", "Chunked")], Ok(Chunked)),
-            (
-                &[("Transfer-Encoding", "chunked"), ("Content-Length", "5")],
-                Err(E::FramingAmbiguous),
-            ),
-            (&[("Transfer-Encoding", "gzip")], Err(E::TransferEncoding)),
-            (&[("Transfer-Encoding", "identity")], Err(E::TransferEncoding)),
-            (&[("Transfer-Encoding", "chunked, gzip")], Err(E::TransferEncoding)),
-            (&[("Transfer-Encoding", "chunked, chunked")], Err(E::TransferEncoding)),
-            (
-                &[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")],
-                Err(E::TransferEncoding),
-            ),
-            (
-                &[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity")],
-                Err(E::TransferEncoding),
-            ),
-            (&[("Transfer-Encoding", "")], Err(E::TransferEncoding)),
-            (&[("Transfer-Encoding", "chunked;q=1")], Err(E::TransferEncoding)),
-            (&[("Transfer-Encoding", "\"chunked\"")], Err(E::TransferEncoding)),
-            (&[("Transfer-Encoding", "gzip, chunked")], Err(E::TransferCodingUnknown)),
-            (&[("Transfer-Encoding", "xchunked")], Err(E::TransferCodingUnknown)),
-        ];
-        for (fields, expected) in rows {
-            let mut all = vec![("Host", "h")];
-            all.extend_from_slice(fields);
-            assert_eq!(
-                meaning(Version::Http11, &all).map(|meaning| meaning.framing),
-                *expected,
-                "{fields:?}"
-            );
+    fn names_are_recognized_in_any_case() {
+        for (name, expected) in [
+            ("content-LENGTH", Ok(Framing::Length(42))),
+            ("Content-Length", Ok(Framing::Length(42))),
+            ("Content_Length", Ok(Framing::Length(0))),
+            ("transfer-ENCODING", Err(HttpError::TransferCodingUnknown)),
+        ] {
+            let meaning = of_lines(Version::Http11, name, &["42"]);
+            assert_eq!(meaning.map(|meaning| meaning.framing), expected, "{name}");
         }
-        let in_1_0 = meaning(Version::Http10, &[("Transfer-Encoding", "chunked")]);
-        assert_eq!(in_1_0, Err(E::TransferEncoding));
     }
 
     #[test]
     fn persistence() {
         use Version::*;
-        for (version, connection, expected) in [
-            (Http11, "", true),
-            (Http11, "close", false),
-            (Http11, "Keep-Alive", true),
-            (Http11, "keep-alive, CLOSE", false),
-            (Http11, "upgrade", true),
-            (Http10, "", false),
-            (Http10, "Keep-Alive", true),
-            (Http10, "x,, keep-alive", true),
-            (Http10, "keep-alive, close", false),
+        for (version, lines, expected) in [
+            (Http11, &[][..], true),
+            (Http11, &[""], true),
+            (Http11, &["close"], false),
+            (Http11, &["Keep-Alive"], true),
+            (Http11, &["keep-alive, CLOSE"], false),
+            (Http11, &["keep-alive", "close"], false),
+            (Http11, &["close", "keep-alive"], false),
+            (Http11, &[",,close,"], false),
+            (Http11, &["upgrade"], true),
+            (Http11, &["closed", "not-close"], true),
+            (Http10, &[], false),
+            (Http10, &["Keep-Alive"], true),
+            (Http10, &["x,, keep-alive"], true),
+            (Http10, &["x", "keep-alive"], true),
+            (Http10, &["keep-alive, close"], false),
         ] {
-            let meaning = meaning(version, &[("Host", "h"), ("Connection", connection)]);
-            assert_eq!(meaning.map(|m| m.persistent), Ok(expected), "{version:?} {connection}");
+            let meaning = of_lines(version, "Connection", lines);
+            assert_eq!(meaning.map(|m| m.persistent), Ok(expected), "{version:?} {lines:?}");
         }
     }
 
     #[test]
-    fn hosts() {
-        for (value, good) in [
-            ("localhost", true),
-            ("127.0.0.1:8080", true),
-            ("[::1]:8080", true),
-            ("[::1]", true),
-            ("h:", true),
-            ("a_b.example", true),
-            ("", true),
-            (":80", false),
-            ("h:8o", false),
-            ("h:123456", false),
-            ("a b", false),
-            ("u@h", false),
-            ("h/", false),
-            ("h#f", false),
-            ("h?q", false),
-            ("[::1", false),
-            ("[]", false),
-            ("[::1]x", false),
-            ("a, b", false),
+    fn one_valid_host_in_1_1_and_at_most_one_in_1_0() {
+        use HttpError as E;
+        for (lines, in_1_1, in_1_0) in [
+            (&[][..], Err(E::HostMissing), Ok(())),
+            (&["h"], Ok(()), Ok(())),
+            (&["[::1]:8080"], Ok(()), Ok(())),
+            (&[""], Ok(()), Ok(())),
+            (&["h h"], Err(E::Host), Err(E::Host)),
+            (&["u@h"], Err(E::Host), Err(E::Host)),
+            (&["h%4"], Err(E::Host), Err(E::Host)),
+            (&["[::g]"], Err(E::Host), Err(E::Host)),
+            (&["h", "h"], Err(E::Host), Err(E::Host)),
+            (&["", ""], Err(E::Host), Err(E::Host)),
         ] {
-            assert_eq!(meaning(Version::Http11, &[("Host", value)]).is_ok(), good, "{value:?}");
+            let fields: Vec<_> = lines.iter().map(|&line| ("hOST", line)).collect();
+            for (version, expected) in [(Version::Http11, in_1_1), (Version::Http10, in_1_0)] {
+                let verdict = meaning(version, &fields).map(|_| ());
+                assert_eq!(verdict, expected, "{version:?} {lines:?}");
+            }
         }
-        assert_eq!(meaning(Version::Http11, &[]), Err(HttpError::HostMissing));
-        assert!(meaning(Version::Http10, &[]).is_ok());
-        assert_eq!(meaning(Version::Http10, &[("Host", "a"), ("host", "a")]), Err(HttpError::Host));
+    }
+
+    #[test]
+    fn expectations() {
+        use HttpError::ExpectationUnknown;
+        use Version::*;
+        for (version, lines, expected) in [
+            (Http11, &[][..], Ok(false)),
+            (Http11, &["", ","], Ok(false)),
+            (Http11, &["100-Continue"], Ok(true)),
+            (Http11, &[",100-continue", "100-CONTINUE,"], Ok(true)),
+            (Http11, &["200-ok"], Err(ExpectationUnknown)),
+            (Http11, &["200-ok, 100-continue"], Err(ExpectationUnknown)),
+            (Http11, &["200-ok", "100-continue"], Err(ExpectationUnknown)),
+            (Http11, &["100-continue", "x"], Err(ExpectationUnknown)),
+            (Http11, &["100-continue;x"], Err(ExpectationUnknown)),
+            (Http11, &["100-continue=1"], Err(ExpectationUnknown)),
+            (Http10, &["200-ok"], Ok(false)),
+            (Http10, &["100-continue"], Ok(false)),
+        ] {
+            let expects = of_lines(version, "Expect", lines).map(|it| it.expects_continue);
+            assert_eq!(expects, expected, "{version:?} {lines:?}");
+        }
     }
 
     #[test]
     fn content_codings_other_than_identity_are_noticed_in_every_line_and_element() {
-        for (values, coded) in [
+        for (lines, coded) in [
             (&[][..], false),
             (&[""], false),
             (&["identity"], false),
@@ -380,31 +248,10 @@ mod tests {
             (&["zstd", "identity"], true),
             (&["identity;q=1"], true),
         ] {
-            let mut fields = vec![("Host", "h")];
-            fields.extend(values.iter().map(|&value| ("content-ENCODING", value)));
             for version in [Version::Http10, Version::Http11] {
-                let meaning = meaning(version, &fields);
-                assert_eq!(
-                    meaning.map(|meaning| meaning.content_is_coded),
-                    Ok(coded),
-                    "{values:?}"
-                );
+                let meaning = of_lines(version, "content-ENCODING", lines);
+                assert_eq!(meaning.map(|it| it.content_is_coded), Ok(coded), "{lines:?}");
             }
         }
-    }
-
-    #[test]
-    fn expectations() {
-        let expects = |version, value| {
-            meaning(version, &[("Host", "h"), ("Expect", value)])
-                .map(|meaning| meaning.expects_continue)
-        };
-        assert_eq!(expects(Version::Http11, "100-Continue"), Ok(true));
-        assert_eq!(expects(Version::Http11, "200-ok"), Err(HttpError::ExpectationUnknown));
-        assert_eq!(
-            expects(Version::Http11, "200-ok, 100-continue"),
-            Err(HttpError::ExpectationUnknown)
-        );
-        assert_eq!(expects(Version::Http10, "200-ok"), Ok(false));
     }
 }

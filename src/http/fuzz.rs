@@ -2,8 +2,11 @@
 //! in pieces whose sizes come from the input itself. Property tests call the same functions.
 
 use super::body::Decoder;
-use super::head::{Head, Memo, Parsed, Parser};
-use super::{Exchange, HttpError, Method, Step};
+use super::error::HttpError;
+use super::exchange::{Exchange, Step};
+use super::head::{Head, Parsed, Parser};
+use super::memo::Memo;
+use super::method::Method;
 
 /// Small, so that a fuzzer reaches the limit.
 const CONTENT_BYTES_MAX: usize = 32;

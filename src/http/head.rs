@@ -1,67 +1,44 @@
 //! The request line and the header section (RFC 9112, 3 and 5), parsed in place and resumably.
 //!
-//! The unit of progress is the line. A line that is whole and well-formed is read in one pass, with
-//! nothing copied; at the first surprise the parser looks for the line's LF:
+//! The unit of progress is the line. A line that is whole and well-formed is read in one pass and
+//! without a copy. Otherwise the parser looks for the end of the line:
 //!
 //! ```text
-//! no LF yet     Partial: what was read of earlier lines is kept, and the next call starts its
-//!               search for the LF where this one ended, so a trickled head costs one look a byte
-//! LF is there   the line is judged as a whole: too long first, then what is wrong with it
+//! the end is missing      Partial. Earlier lines stay read, and the next call goes on to look for
+//!                         the end where this one stopped, so a trickled head costs one look a byte
+//! a control character     the line is refused at once: no later byte can make it right
+//! the end is there        the line is judged as a whole
 //! ```
 //!
-//! So a verdict depends on the bytes alone, never on how they were cut into pieces. The one
-//! exception is the very first byte: when no method can begin with it (a TLS handshake, say), there
-//! is no point in waiting for a line end.
+//! In each case a line that is too long is refused as such if it was too long before the byte that
+//! decides. So a verdict depends on the bytes alone, never on how they were cut into pieces. The one
+//! other byte that decides at once is the first: if no method can begin with it (a TLS handshake,
+//! for instance), there is no point in waiting for a line.
 
-use std::ops::Range;
+use super::error::HttpError;
+use super::field_line::FieldLine;
+use super::fields::Fields;
+use super::framing::Framing;
+use super::line::{LineEnd, empty_lines_length};
+use super::method::Method;
+use super::request_line::{RequestLine, too_long};
+use super::scan::TOKEN;
+use super::span::Span;
+use super::version::Version;
+use crate::limits::{FIELD_COUNT_MAX, HEADER_SECTION_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 
-use super::HttpError;
-use super::fields::{Fields, Framing};
-use super::scan::{PATH, TOKEN, field_value_length};
-use super::target;
-use crate::limits::{
-    EMPTY_LINES_MAX, FIELD_COUNT_MAX, HEADER_SECTION_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
-};
-
-/// The methods that HTTP defines (RFC 9110, 9; RFC 5789; QUERY, safe and with content), and one for
-/// all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Method {
-    Get,
-    Head,
-    Post,
-    Put,
-    Delete,
-    Connect,
-    Options,
-    Trace,
-    Patch,
-    Query,
-    /// A well-formed token that HTTP does not define.
-    Unknown,
-}
-
-/// The version a request is treated as; a later minor version of 1 counts as 1.1 (RFC 9110, 2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Version {
-    Http10,
-    Http11,
-}
-
-/// What is left of a head once it has been read.
+/// The meaning of a head that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The method.
     pub method: Method,
     /// The version.
     pub version: Version,
-    /// Bytes of the whole head, with the empty line that ends it; the content begins there.
+    /// Bytes of the whole head, with the empty line that ends it. The content begins there.
     pub length: usize,
-    /// Where the request target stands in the input.
+    /// Where the request target is in the input.
     pub target: Span,
-    /// Where the target's path stands in the input.
+    /// Where the target's path is in the input.
     pub path: Span,
     /// How the end of the content is found.
     pub framing: Framing,
@@ -73,29 +50,8 @@ pub struct Head {
     pub content_is_coded: bool,
 }
 
-/// A place within a head, in bytes from the start of the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    start: u16,
-    end: u16,
-}
-
-impl Span {
-    /// The bytes of `input` that stand at this place.
-    #[inline(always)]
-    pub fn of(self, input: &[u8]) -> &[u8] {
-        &input[self.range()]
-    }
-
-    /// The same as a range.
-    #[inline(always)]
-    pub fn range(self) -> Range<usize> {
-        usize::from(self.start)..usize::from(self.end)
-    }
-}
-
 impl Default for Head {
-    /// What an empty head would say; nothing reads it.
+    /// Returns a placeholder that is never read.
     fn default() -> Self {
         Head {
             method: Method::Unknown,
@@ -111,33 +67,21 @@ impl Default for Head {
     }
 }
 
-impl From<Range<usize>> for Span {
-    fn from(range: Range<usize>) -> Self {
-        // Two line ends stand beside the longest line and section, and empty lines before them.
-        const OTHER_BYTES_MAX: usize = "\r\n".len() * (2 + EMPTY_LINES_MAX);
-        const HEAD_BYTES_MAX: usize =
-            OTHER_BYTES_MAX + REQUEST_LINE_BYTES_MAX + HEADER_SECTION_BYTES_MAX;
-        const { assert!(HEAD_BYTES_MAX <= u16::MAX as usize) };
-        debug_assert!(range.end <= usize::from(u16::MAX));
-        Span { start: range.start as u16, end: range.end as u16 }
-    }
-}
-
-/// What came of a parse that can run out of input.
+/// The result of a parser that can run out of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<T> {
-    /// The whole, and what it says.
+    /// The whole is read; this is its meaning.
     Complete(T),
     /// More input is needed.
     Partial,
 }
 
-/// Reads one head; between two calls it holds what the lines so far have said.
+/// Reads one head. Between two calls it holds the meaning of the lines so far.
 #[derive(Debug, Default)]
 pub struct Parser {
     /// Where the next line begins.
     line_at: usize,
-    /// From `line_at` up to here there is no LF.
+    /// No line ends between `line_at` and this place.
     scanned: usize,
     request_line: Option<RequestLine>,
     fields: Fields,
@@ -145,23 +89,16 @@ pub struct Parser {
     content_length_digits: Option<Span>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct RequestLine {
-    method: Method,
-    version: Version,
-    target: Span,
-    path: Span,
-    /// Where the header section begins.
-    end: usize,
-}
-
 impl Parser {
     /// Reads on. `input` begins where the request begins and holds at least what it held before.
     ///
-    /// After `Complete` or an error the parser is spent.
+    /// After `Complete` or an error the parser must not be used again.
+    ///
+    /// # Errors
+    /// Any that the head itself can cause, see [`HttpError`].
     #[inline(always)]
     pub fn parse(&mut self, input: &[u8]) -> Result<Parsed<Head>, HttpError> {
-        if self.scanned > self.line_at && memchr::memchr(b'\n', &input[self.scanned..]).is_none() {
+        if self.scanned > self.line_at && LineEnd::find(input, self.scanned) == LineEnd::Missing {
             return self.wait(input);
         }
         let request_line = match self.request_line {
@@ -201,7 +138,7 @@ impl Parser {
         }
     }
 
-    /// Where the value of `Content-Length` stands, after a head that has one.
+    /// Returns where the value of `Content-Length` is, after a head that has one.
     pub fn content_length_digits(&self) -> Option<Span> {
         self.content_length_digits
     }
@@ -239,8 +176,8 @@ impl Parser {
         Ok(Parsed::Complete(request_line))
     }
 
-    /// The request line is not the usual one: it may have an empty line before it, be unfinished,
-    /// rare or malformed.
+    /// Judges a request line that is not the usual one. It may have empty lines before it, or be
+    /// incomplete, rare or malformed.
     #[cold]
     fn judge_request_line(&mut self, input: &[u8]) -> Result<Parsed<RequestLine>, HttpError> {
         self.line_at = empty_lines_length(input);
@@ -250,43 +187,45 @@ impl Parser {
             [first, ..] if !TOKEN.has(*first) => return Err(HttpError::RequestLine),
             _ => {}
         }
-        let Some(line_feed) = memchr::memchr(b'\n', line) else {
-            return match self.wait(input) {
-                Ok(_) => Ok(Parsed::Partial),
-                Err(error) => Err(error),
-            };
-        };
-        if line_feed > REQUEST_LINE_BYTES_MAX + 1 {
-            return Err(HttpError::RequestLineTooLong);
+        match LineEnd::find(line, 0) {
+            LineEnd::Missing => {
+                self.wait(input)?;
+                Ok(Parsed::Partial)
+            }
+            LineEnd::At(length) | LineEnd::Broken(length) if length > REQUEST_LINE_BYTES_MAX => {
+                Err(too_long(line))
+            }
+            LineEnd::At(length) => {
+                RequestLine::read(&line[..length], self.line_at).map(Parsed::Complete)
+            }
+            LineEnd::Broken(_) => Err(HttpError::RequestLine),
         }
-        let line = line[..line_feed].strip_suffix(b"\r").ok_or(HttpError::RequestLine)?;
-        RequestLine::read(line, self.line_at).map(Parsed::Complete)
     }
 
-    /// A field line that could not be read: unfinished or malformed.
+    /// Judges a field line that could not be read: it is incomplete or malformed.
     #[cold]
     fn judge_field_line(&mut self, input: &[u8]) -> Result<Parsed<Head>, HttpError> {
-        let line = &input[self.line_at..];
-        let Some(line_feed) = memchr::memchr(b'\n', line) else {
-            return self.wait(input);
+        let end = match LineEnd::find(input, self.line_at) {
+            LineEnd::Missing => return self.wait(input),
+            LineEnd::At(at) | LineEnd::Broken(at) => at,
         };
-        let end = self.line_at + line_feed + 1;
-        if end - self.section_at() > HEADER_SECTION_BYTES_MAX {
+        // A CR means nothing before the byte that follows it.
+        let decided_at = end + usize::from(input[end] == b'\r');
+        if decided_at - self.section_at() >= HEADER_SECTION_BYTES_MAX {
             return Err(HttpError::FieldsTooLarge);
         }
-        let folded = matches!(line[0], b' ' | b'\t');
+        let folded = matches!(input[self.line_at], b' ' | b'\t');
         Err(if folded { HttpError::FieldFolded } else { HttpError::FieldLine })
     }
 
-    /// The line is unfinished: notes how far it was searched, and gives up on one that is too long.
+    /// Notes how far an incomplete line was searched, and refuses it once it is too long.
     #[cold]
     fn wait(&mut self, input: &[u8]) -> Result<Parsed<Head>, HttpError> {
-        self.scanned = input.len();
+        // A CR at the end is looked at again, together with the byte that follows it.
+        self.scanned = input.strip_suffix(b"\r").unwrap_or(input).len();
         if self.request_line.is_none() {
-            let line = &input[self.line_at..];
-            let length = line.strip_suffix(b"\r").unwrap_or(line).len();
-            if length > REQUEST_LINE_BYTES_MAX {
-                return Err(HttpError::RequestLineTooLong);
+            if self.scanned - self.line_at > REQUEST_LINE_BYTES_MAX {
+                return Err(too_long(&input[self.line_at..]));
             }
         } else if input.len() - self.section_at() >= HEADER_SECTION_BYTES_MAX {
             return Err(HttpError::FieldsTooLarge);
@@ -299,158 +238,7 @@ impl Parser {
     }
 }
 
-/// Returns how many bytes of `input` are empty lines before a request line: CRLF or LF, at most
-/// [`EMPTY_LINES_MAX`] of them.
-///
-/// Old clients send an empty line behind the content of a request (RFC 9112, 2.2). A bare LF is
-/// harmless here, unlike anywhere else: there is nothing before it that it could end.
-pub fn empty_lines_length(input: &[u8]) -> usize {
-    let mut length = 0;
-    for _ in 0..EMPTY_LINES_MAX {
-        match &input[length..] {
-            [b'\n', ..] => length += "\n".len(),
-            [b'\r', b'\n', ..] => length += "\r\n".len(),
-            _ => break,
-        }
-    }
-    length
-}
-
-impl RequestLine {
-    /// The usual request line, which is whole, well-formed and short: `POST /event HTTP/1.1`.
-    /// What it accepts it reads as [`read`](Self::read) does; `None` says nothing.
-    #[inline(always)]
-    fn read_usual(line: &[u8], line_at: usize) -> Option<RequestLine> {
-        const VERSION_11: &[u8] = b" HTTP/1.1\r\n";
-        let (method, method_bytes) = match line.first_chunk::<5>()? {
-            b"POST " => (Method::Post, b"POST ".len()),
-            [b'G', b'E', b'T', b' ', _] => (Method::Get, b"GET ".len()),
-            _ => return None,
-        };
-        let target = &line[method_bytes..];
-        let path_bytes = PATH.run_length(target);
-        if path_bytes > REQUEST_LINE_BYTES_MAX / 2
-            || !target.starts_with(b"/")
-            || !target[path_bytes..].starts_with(VERSION_11)
-        {
-            return None;
-        }
-        let start = line_at + method_bytes;
-        let target = Span::from(start..start + path_bytes);
-        let end = start + path_bytes + VERSION_11.len();
-        Some(RequestLine { method, version: Version::Http11, target, path: target, end })
-    }
-
-    /// Any request line, without its CRLF: the rule by which all of them are judged.
-    fn read(line: &[u8], line_at: usize) -> Result<RequestLine, HttpError> {
-        let mut parts = line.split(|&byte| byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(HttpError::RequestLine);
-        };
-        let method_bytes = method.len();
-        let method = Method::read(method)?;
-        let version = Version::read(version)?;
-        let path = target::path(method, target)?;
-        let target_at = line_at + method_bytes + " ".len();
-        Ok(RequestLine {
-            method,
-            version,
-            target: Span::from(target_at..target_at + target.len()),
-            path: Span::from(target_at + path.start..target_at + path.end),
-            end: line_at + line.len() + "\r\n".len(),
-        })
-    }
-}
-
-impl Method {
-    /// RFC 9110, 9.1: a token, case-sensitive.
-    fn read(name: &[u8]) -> Result<Method, HttpError> {
-        if name.is_empty() || TOKEN.run_length(name) != name.len() {
-            return Err(HttpError::RequestLine);
-        }
-        Ok(match name {
-            b"GET" => Method::Get,
-            b"HEAD" => Method::Head,
-            b"POST" => Method::Post,
-            b"PUT" => Method::Put,
-            b"DELETE" => Method::Delete,
-            b"CONNECT" => Method::Connect,
-            b"OPTIONS" => Method::Options,
-            b"TRACE" => Method::Trace,
-            b"PATCH" => Method::Patch,
-            b"QUERY" => Method::Query,
-            _ => Method::Unknown,
-        })
-    }
-}
-
-impl Version {
-    /// RFC 9112, 2.3: `HTTP/` DIGIT `.` DIGIT, case-sensitive.
-    fn read(text: &[u8]) -> Result<Version, HttpError> {
-        match text {
-            b"HTTP/1.0" => Ok(Version::Http10),
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                if *major == b'1' {
-                    Ok(Version::Http11)
-                } else {
-                    Err(HttpError::VersionUnsupported)
-                }
-            }
-            _ => Err(HttpError::Version),
-        }
-    }
-}
-
-/// A field line (RFC 9112, 5): `field-name ":" OWS field-value OWS CRLF`.
-struct FieldLine<'b> {
-    name: &'b [u8],
-    /// Where its value stands, without the white space around it.
-    value: Range<usize>,
-    /// Where the next line begins.
-    end: usize,
-}
-
-impl<'b> FieldLine<'b> {
-    /// The line that begins at `at`; `None` when it is unfinished or malformed.
-    #[inline(always)]
-    fn read(input: &'b [u8], at: usize) -> Option<FieldLine<'b>> {
-        let line = &input[at..];
-        let name_length = TOKEN.run_length(line);
-        if name_length == 0 || line.get(name_length) != Some(&b':') {
-            return None;
-        }
-        let value_at = name_length + ":".len();
-        let value_end = value_at + field_value_length(&line[value_at..]);
-        if !line[value_end..].starts_with(b"\r\n") {
-            return None;
-        }
-        let value = trim_white_space(line, value_at..value_end);
-        let value = at + value.start..at + value.end;
-        Some(FieldLine { name: &line[..name_length], value, end: at + value_end + "\r\n".len() })
-    }
-}
-
-/// Takes away OWS, which is SP and HTAB (RFC 9110, 5.6.3).
-#[inline(always)]
-fn trim_white_space(line: &[u8], Range { mut start, mut end }: Range<usize>) -> Range<usize> {
-    let is_space = |byte| matches!(byte, b' ' | b'\t');
-    while start < end && is_space(line[start]) {
-        start += 1;
-    }
-    while start < end && is_space(line[end - 1]) {
-        end -= 1;
-    }
-    start..end
-}
-
-mod memo;
-pub use memo::Memo;
-
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

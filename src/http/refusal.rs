@@ -3,10 +3,10 @@
 //! An answer to `HEAD` has no content (RFC 9110, 9.3.2), also when the request is malformed. So each
 //! error that ends a connection carries whether the method was read as `HEAD` before the error.
 
-use super::HttpError;
-use super::head::empty_lines_length;
+use super::error::HttpError;
+use super::line::empty_lines_length;
 
-/// A request that is refused: its answer is the last one on the connection.
+/// A request that is refused. Its answer is the last one on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The violation or the time-out.
@@ -18,7 +18,7 @@ pub struct Refusal {
 impl Refusal {
     /// Refuses the request that `input` begins with, of which any part may be missing.
     ///
-    /// The method is taken from the bytes alone. The verdict is therefore the same for a malformed
+    /// The method is taken from the bytes alone. The result is therefore the same for a malformed
     /// request line, for a malformed field and for content that did not arrive in time.
     #[cold]
     pub fn new(error: HttpError, input: &[u8]) -> Refusal {

@@ -1,106 +1,27 @@
-//! Answers, written into a buffer: the usual one copied whole, the others put together.
+//! Answers, written into a buffer: the usual one is copied whole, the others are put together.
 //!
-//! What changes in the usual answer is its `Date` alone, so [`Responses::refresh`] prepares it once
-//! a second, in as many copies as a pipelining client is likely to have earned at once, and
-//! answering events is one copy of bytes.
+//! Only the `Date` of the usual answer ever changes. So [`Responses::refresh`] prepares the answer
+//! once a second, in as many copies as a client with pipelined requests usually gets at once. To
+//! answer such requests is then one copy of bytes.
 
 use super::date::{DATE_BYTES, imf_fixdate};
-use super::head::Version;
+use super::status::Status;
+use super::version::Version;
+use crate::limits::PREPARED_ANSWERS;
 
-/// Copies of the usual answer that are prepared in one piece.
-const PREPARED_COUNT: usize = 16;
-
-/// The statuses this server sends (RFC 9110, 15).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
-pub enum Status {
-    Ok,
-    NoContent,
-    BadRequest,
-    Forbidden,
-    NotFound,
-    MethodNotAllowed,
-    RequestTimeout,
-    ContentTooLarge,
-    UriTooLong,
-    UnsupportedMediaType,
-    ExpectationFailed,
-    FieldsTooLarge,
-    InternalServerError,
-    NotImplemented,
-    ServiceUnavailable,
-    VersionNotSupported,
-    InsufficientStorage,
-}
-
-impl Status {
-    /// Every status once, in the order of declaration.
-    pub const ALL: [Status; 17] = [
-        Status::Ok,
-        Status::NoContent,
-        Status::BadRequest,
-        Status::Forbidden,
-        Status::NotFound,
-        Status::MethodNotAllowed,
-        Status::RequestTimeout,
-        Status::ContentTooLarge,
-        Status::UriTooLong,
-        Status::UnsupportedMediaType,
-        Status::ExpectationFailed,
-        Status::FieldsTooLarge,
-        Status::InternalServerError,
-        Status::NotImplemented,
-        Status::ServiceUnavailable,
-        Status::VersionNotSupported,
-        Status::InsufficientStorage,
-    ];
-
-    /// The three digits.
-    pub const fn code(self) -> u16 {
-        self.row().0
-    }
-
-    /// The status code and reason phrase as they stand in a status line.
-    pub const fn phrase(self) -> &'static str {
-        self.row().1
-    }
-
-    const fn row(self) -> (u16, &'static str) {
-        match self {
-            Status::Ok => (200, "200 OK"),
-            Status::NoContent => (204, "204 No Content"),
-            Status::BadRequest => (400, "400 Bad Request"),
-            Status::Forbidden => (403, "403 Forbidden"),
-            Status::NotFound => (404, "404 Not Found"),
-            Status::MethodNotAllowed => (405, "405 Method Not Allowed"),
-            Status::RequestTimeout => (408, "408 Request Timeout"),
-            Status::ContentTooLarge => (413, "413 Content Too Large"),
-            Status::UriTooLong => (414, "414 URI Too Long"),
-            Status::UnsupportedMediaType => (415, "415 Unsupported Media Type"),
-            Status::ExpectationFailed => (417, "417 Expectation Failed"),
-            Status::FieldsTooLarge => (431, "431 Request Header Fields Too Large"),
-            Status::InternalServerError => (500, "500 Internal Server Error"),
-            Status::NotImplemented => (501, "501 Not Implemented"),
-            Status::ServiceUnavailable => (503, "503 Service Unavailable"),
-            Status::VersionNotSupported => (505, "505 HTTP Version Not Supported"),
-            Status::InsufficientStorage => (507, "507 Insufficient Storage"),
-        }
-    }
-}
-
-/// What an answer says about the connection after it (RFC 9112, 9.3 and 9.6).
+/// How an answer announces what becomes of its connection (RFC 9112, 9.3 and 9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// It goes on, as is usual in HTTP/1.1: nothing is said.
+    /// The connection goes on. That is usual in HTTP/1.1, so the answer has no field for it.
     Implied,
-    /// It goes on, and an HTTP/1.0 client has to be told so.
+    /// The connection goes on. An HTTP/1.0 client needs a field to see it.
     Announced,
-    /// It ends.
+    /// The connection ends.
     Close,
 }
 
 impl Persistence {
-    /// What to say to a client of this version.
+    /// Returns the announcement for a client of this version.
     #[inline(always)]
     pub fn of(version: Version, persistent: bool) -> Self {
         match (persistent, version) {
@@ -124,34 +45,34 @@ impl Persistence {
 pub enum Content<'a> {
     /// None, and no media type.
     Empty,
-    /// These bytes, of this media type.
+    /// A media type and the bytes.
     Bytes(&'static str, &'a [u8]),
-    /// The head that these bytes would have, for `HEAD` (RFC 9110, 9.3.2).
+    /// As [`Bytes`](Self::Bytes), but only the head is written, for `HEAD` (RFC 9110, 9.3.2).
     HeadOf(&'static str, &'a [u8]),
-    /// Content of this media type that follows until the connection ends (RFC 9112, 6.3, item 8).
+    /// A media type; the content follows until the connection ends (RFC 9112, 6.3, item 8).
     Stream(&'static str),
 }
 
-/// `100 Continue` (RFC 9110, 15.2.1), the one interim response.
+/// `100 Continue` (RFC 9110, 15.2.1), the only interim response.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Answers of one worker, with the date of the present second in them.
+/// Writes the answers of one worker, with the date of the present second.
 pub struct Responses {
     unix_s: u64,
     date: [u8; DATE_BYTES],
-    /// [`PREPARED_COUNT`] times the usual answer: `200`, no content, connection goes on.
+    /// [`PREPARED_ANSWERS`] times the usual answer: `200`, no content, the connection goes on.
     usual: Vec<u8>,
 }
 
 impl Responses {
-    /// Answers dated `unix_s`, in whole seconds since 1970.
+    /// Prepares answers dated `unix_s`, in whole seconds since 1970.
     pub fn new(unix_s: u64) -> Self {
         let mut responses = Responses { unix_s, date: imf_fixdate(unix_s), usual: Vec::new() };
         responses.prepare();
         responses
     }
 
-    /// Brings the date to `unix_s`; next to free while the second lasts.
+    /// Brings the date to `unix_s`. Within the same second this is one comparison.
     #[inline]
     pub fn refresh(&mut self, unix_s: u64) {
         if unix_s != self.unix_s {
@@ -161,13 +82,13 @@ impl Responses {
         }
     }
 
-    /// `count` times the usual answer: `200`, no content, connection goes on.
+    /// Appends the usual answer `count` times: `200`, no content, the connection goes on.
     #[inline]
     pub fn write_usual(&self, out: &mut Vec<u8>, mut count: usize) {
-        let length = self.usual.len() / PREPARED_COUNT;
-        while count > PREPARED_COUNT {
+        let length = self.usual.len() / PREPARED_ANSWERS;
+        while count > PREPARED_ANSWERS {
             out.extend_from_slice(&self.usual);
-            count -= PREPARED_COUNT;
+            count -= PREPARED_ANSWERS;
         }
         out.extend_from_slice(&self.usual[..count * length]);
     }
@@ -220,7 +141,7 @@ impl Responses {
     fn prepare(&mut self) {
         let mut usual = std::mem::take(&mut self.usual);
         usual.clear();
-        for _ in 0..PREPARED_COUNT {
+        for _ in 0..PREPARED_ANSWERS {
             self.write(&mut usual, Status::Ok, Persistence::Implied, "", Content::Empty);
         }
         self.usual = usual;
@@ -238,15 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_listed_in_order_and_name_their_code() {
-        for (i, status) in Status::ALL.into_iter().enumerate() {
-            assert_eq!(status as usize, i);
-            assert!(status.phrase().starts_with(&format!("{} ", status.code())));
-        }
-    }
-
-    #[test]
-    fn the_usual_answer_is_what_would_be_written() {
+    fn the_prepared_answers_equal_the_usual_answer() {
         const ONE: &str =
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
         for count in [0, 1, 15, 16, 17, 100] {

@@ -28,9 +28,9 @@ use super::stream::{Stream, receive, send};
 use super::timers::Class;
 use super::{After, Handler};
 use crate::http::exchange::Stage;
-use crate::http::head::{Memo, empty_lines_length};
+use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
-use crate::http::{Exchange, HttpError, Refusal, Step};
+use crate::http::{Exchange, HttpError, Memo, Refusal, Step};
 use crate::limits::{
     LENT_BUFFER_BYTES, LINGER_BYTES_MAX, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX,
     WRITE_PROGRESS_BYTES_MIN,

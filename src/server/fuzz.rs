@@ -14,7 +14,7 @@ use super::buffers::Buffers;
 use super::connection::{Connection, Desk, Next};
 use super::meters::{Closed, Meters};
 use super::stream::Stream;
-use crate::http::head::Memo;
+use crate::http::Memo;
 use crate::limits::{
     HEADER_SECTION_BYTES_MAX, LENT_BUFFER_BYTES, REQUEST_LINE_BYTES_MAX, TURN_ANSWER_BYTES_MAX,
 };

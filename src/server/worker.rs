@@ -33,8 +33,7 @@ use super::orders::Order;
 use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
 use super::{Config, Handler, Shared};
-use crate::http::HttpError;
-use crate::http::head::Memo;
+use crate::http::{HttpError, Memo};
 use crate::limits::{
     ACCEPT_LOSSES_MAX, ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX,
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,

@@ -80,6 +80,8 @@ pub fn cases() -> Vec<Case> {
         open(&[200, 200], 1, format!("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n{EVENT}")),
         open(&[200, 200], 1, format!("GET /health HTTP/1.0\r\nconnection:\tx ,\tKEEP-Alive\r\n\r\n{EVENT}")),
         last(&[200], 0, format!("GET /health HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n{EVENT}")),
+        last(&[200], 0, format!("GET /health HTTP/1.0\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n{EVENT}")),
+        open(&[200, 200], 1, format!("GET /health HTTP/1.0\r\nConnection: x\r\nConnection: ,keep-alive\r\n\r\n{EVENT}")),
 
         // "Connection: close announced on every answer after which we close" (RFC 9112, 9.6)
         last(&[200], 0, format!("{GET}Connection: close\r\n\r\n{EVENT}")),
@@ -102,12 +104,17 @@ pub fn cases() -> Vec<Case> {
         open(&[200], 1, format!("{CHUNKED}5\r\n{{\"use\r\n14\r\nrId\":\"u\",\"value\":1}}\n\r\n0\r\n\r\n")),
         open(&[200], 1, format!("{CHUNKED}0000000000019\r\n{BODY}\r\n00000\r\n\r\n")),
         open(&[200], 1, format!("{CHUNKED}19;a=\"b\";c\r\n{BODY}\r\n0;d\r\n\r\n")),
-        open(&[200], 1, format!("{CHUNKED}19 \t; a = \"\u{e4}\t;\"\r\n{BODY}\r\n0\r\n\r\n")),
+        open(&[200], 1, format!("{CHUNKED}19 \t; a = \"\u{e4}\t;\\\"\"\t;b\r\n{BODY}\r\n0;c=d;e\r\n\r\n")),
         open(&[200, 200], 2, format!("{CHUNKED}{CHUNK}X: y\r\nZ:\r\n\r\n{EVENT}")),
         open(&[200, 200], 2, format!("{CHUNKED}{CHUNK}Content-Length: 7\r\nTransfer-Encoding: x\r\nHost: h\r\n\r\n{EVENT}")),
         open(&[200, 200], 2, format!("{CHUNKED}{CHUNK}Connection: close\r\n\r\n{EVENT}")),
         open(&[404, 200], 1, format!("POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n{EVENT}")),
         open(&[200, 200], 1, format!("{GET}Content-Length: 3\r\n\r\nabc{EVENT}")), // CL.0: content of a GET is content
+        open(&[200], 1, format!("{POST}Transfer-Encoding: ,chunked\r\n\r\n{CHUNK}\r\n")), // RFC 9110, 5.6.1: empty elements
+        open(&[200], 1, format!("{POST}Transfer-Encoding: chunked\t,,\r\n\r\n{CHUNK}\r\n")),
+        open(&[200], 1, format!("{POST}Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNK}\r\n")),
+        open(&[501, 200], 1, format!("get /health HTTP/1.1\r\nHost: t\r\n\r\n{EVENT}")), // RFC 9110, 9.1: case matters
+        open(&[501, 200], 1, format!("{} /health HTTP/1.1\r\nHost: t\r\n\r\n{EVENT}", a(8000))),
         open(&[501, 200], 1, format!("BREW /x HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc{EVENT}")),
         open(&[405, 200], 1, format!("PUT /event HTTP/1.1\r\nHost: t\r\nContent-Length: 25\r\n\r\n{BODY}{EVENT}")),
 
@@ -116,6 +123,10 @@ pub fn cases() -> Vec<Case> {
         open(&[200, 200], 1, format!("GET /health HTTP/1.0\r\nConnection: keep-alive\r\nExpect: x\r\n\r\n{EVENT}")),
         refused(417, format!("{POST}Content-Length: 25\r\nExpect: 200-maybe\r\n\r\n{BODY}")),
         refused(417, format!("{POST}Content-Length: 25\r\nExpect: 100-continue, x\r\n\r\n{BODY}")),
+        refused(417, format!("{POST}Content-Length: 25\r\nExpect: 100-continue\r\nexpect: x\r\n\r\n{BODY}")),
+        refused(417, format!("{POST}Content-Length: 25\r\nExpect: x\r\nExpect: 100-continue\r\n\r\n{BODY}")),
+        refused(417, format!("{POST}Content-Length: 25\r\nExpect: 100-continue;q=1\r\n\r\n{BODY}")),
+        open(&[200, 200], 1, format!("{GET}Expect: ,100-CONTINUE,\r\nExpect:\r\n\r\n{EVENT}")),
 
         // "Content with a Content-Encoding other than identity: 415" (RFC 9110, 8.4 and 15.5.16)
         open(&[200], 1, format!("{POST}Content-Length: 25\r\nContent-Encoding: Identity,\r\n\r\n{BODY}")),
@@ -129,6 +140,11 @@ pub fn cases() -> Vec<Case> {
         open(&[200], 1, EVENT.replace("/event", "http://t/event")),
         open(&[200], 1, EVENT.replace("/event", "HTTP://[::1]:8080/event?x")),
         open(&[200], 1, EVENT.replace("/event", "https://other:/event")),
+        open(&[200], 1, EVENT.replace("/event", "http://%74/event?{}")),
+        open(&[200], 1, EVENT.replace("/event", "http://[v1.a:b]:/event")),
+        open(&[200, 200], 1, format!("GET http://t?x HTTP/1.1\r\nHost: other\r\n\r\n{EVENT}")),
+        open(&[200], 1, EVENT.replace("/event", "/event?f={a}|b^c`d\\e[f]%")), // browsers send these (WHATWG URL)
+        open(&[404], 0, EVENT.replace("/event", "/event|^[x]")),
         open(&[404], 0, EVENT.replace("/event", "/event/")),
         open(&[404], 0, EVENT.replace("/event", "/%65vent")),
         open(&[404], 0, EVENT.replace("/event", "//event")),
@@ -139,7 +155,30 @@ pub fn cases() -> Vec<Case> {
         refused(400, "GET t:80 HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET http:///stats HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET http://u@t/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://u:p@t/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://@t/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://t%4/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://[::g]/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://t:8o/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://:80/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://t|/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http://t#x HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET http:/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET ftp://t/stats HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET /stats?x#y HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET /stats?\"x\" HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET /stats?<x> HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET /stats?\u{e4} HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET /sta\\ts HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "GET ?x HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "POST * HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "OPTIONS *? HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "CONNECT t HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "CONNECT t: HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "CONNECT t:65536 HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "CONNECT u@t:80 HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "CONNECT /event HTTP/1.1\r\nHost: t\r\n\r\n"),
+        refused(400, "CONNECT http://t:80/ HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET /stats#x HTTP/1.1\r\nHost: t\r\n\r\n"),
 
         // "bare LF or CR" (RFC 9112, 2.2: a server may take a bare LF; then another may see two requests)
@@ -153,6 +192,17 @@ pub fn cases() -> Vec<Case> {
         refused(400, "GET /stats HTTP/1.1\r\r\nHost: t\r\n\r\n"),
         refused(400, "GET /stats\rHTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET /stats HTTP/1.1\r\nHost: t\r\n\rX\r\n\r\n"),
+
+        // What no later byte can make right is refused at once; nothing follows in these cases.
+        last(&[400], 0, "GET / HTTP/1.1\rL"),
+        last(&[400], 0, "GET / HTTP/1.1\n"),
+        last(&[400], 0, "GET /\0"),
+        last(&[400], 0, "GET /stats HTTP/1.1\r\nHost: t\rX"),
+        last(&[400], 0, "GET /stats HTTP/1.1\r\nHost: t\n"),
+        last(&[400], 0, "GET /stats HTTP/1.1\r\nHost: t\r\n\rX"),
+        last(&[400], 0, "GET /stats HTTP/1.1\r\nX\x01"),
+        last(&[400], 0, format!("{CHUNKED}1;a\rb")),
+        last(&[400], 0, format!("{CHUNKED}{CHUNK}X: a\rb")),
 
         // Empty lines before a request line are ignored, as many as eight (RFC 9112, 2.2).
         open(&[200], 1, format!("\r\n{EVENT}")),
@@ -220,6 +270,26 @@ pub fn cases() -> Vec<Case> {
         refused(400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
         refused(400, "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"),
         refused(400, "GET / HTTP/1.1\r\nHost: :80\r\n\r\n"),
+        // "the grammar of Host in full" (RFC 3986, 3.2.2 and 3.2.3)
+        open(&[200, 200], 1, format!("GET /health HTTP/1.1\r\nHost: a-b_c~1!$&'()*+,;=.%41%c3:\r\n\r\n{EVENT}")),
+        open(&[200, 200], 1, format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1:0000008080\r\n\r\n{EVENT}")),
+        open(&[200, 200], 1, format!("GET /health HTTP/1.1\r\nHost: [1:2::ffff:1.2.3.4]:80\r\n\r\n{EVENT}")),
+        open(&[200, 200], 1, format!("GET /health HTTP/1.1\r\nHost: [vA.b:c]\r\n\r\n{EVENT}")),
+        refused(400, "GET / HTTP/1.1\r\nHost: %\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: a%4\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: []\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: [1:2]\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: [1::2::3]\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: [v.a]\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: a:-1\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: a|b\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: http://a\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: \u{e4}\r\n\r\n"),
+        refused(400, "GET / HTTP/1.1\r\nHost: a\r\nHost:\r\n\r\n"),
+        refused(400, "GET / HTTP/1.0\r\nHost: a%4\r\n\r\n"),
 
         // "Content-Length that is repeated with different values, signed, hex, empty or overflowing"
         refused(400, format!("{POST}Content-Length: 25\r\nContent-Length: 26\r\n\r\n{BODY}")),
@@ -260,7 +330,11 @@ pub fn cases() -> Vec<Case> {
         refused(400, format!("{POST}Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n")),
         refused(400, format!("{POST}Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n")),
         refused(400, format!("{POST}Transfer-Encoding: \r\n\r\n0\r\n\r\n")),
-        refused(400, format!("{POST}Transfer-Encoding: ,chunked\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n")),
+        refused(400, format!("{POST}Transfer-Encoding: ,\r\n\r\n0\r\n\r\n")), // no coding at all
+        refused(400, format!("{POST}Content-Length: 25\r\nTransfer-Encoding: ,\r\n\r\n{BODY}")),
+        refused(400, format!("{POST}Transfer-Encoding: chunked;\r\n\r\n0\r\n\r\n")),
+        refused(400, format!("{POST}Transfer-Encoding: chunked chunked\r\n\r\n0\r\n\r\n")),
+        refused(400, format!("{POST}Transfer-Encoding: \"x, chunked\r\n\r\n0\r\n\r\n")),
         refused(400, "POST /event HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 
         // "malformed chunk sizes", and every other place of the chunked coding (RFC 9112, 7.1)
@@ -275,6 +349,21 @@ pub fn cases() -> Vec<Case> {
         refused(400, format!("{CHUNKED}10000000000000019\r\n")), // overflows
         refused(400, format!("{CHUNKED}ffffffffffffffffff\r\n")),
         refused(400, format!("{CHUNKED};x\r\n")),
+        refused(400, format!("{CHUNKED}19;\r\n{BODY}\r\n0\r\n\r\n")), // extensions: RFC 9112, 7.1.1
+        refused(400, format!("{CHUNKED}19; \r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;;a\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;=x\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a=\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;bad[=x\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a=\"x\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a=\"x\"y\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a=\"x\\\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a\tb\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a \r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a=b \r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19;a=\u{e4}\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19=a\r\n{BODY}\r\n0\r\n\r\n")),
+        refused(400, format!("{CHUNKED}19\r\n{BODY}\r\n0;\r\n\r\n")),
         refused(400, format!("{CHUNKED}19;{}\r\n{BODY}\r\n0\r\n\r\n", a(1024))),
         refused(400, format!("{CHUNKED}{}19\r\n{BODY}\r\n0\r\n\r\n", "0".repeat(1024))),
         refused(400, format!("{CHUNKED}19\n{BODY}\r\n0\r\n\r\n")), // TERM.EXT and EXT.TERM: bare LF and CR
@@ -313,7 +402,11 @@ pub fn cases() -> Vec<Case> {
         // "request line 8 KiB (414), header section 16 KiB and 100 fields (431), body 64 KiB (413)"
         open(&[404], 0, format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", a(8192 - 14))),
         refused(414, format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", a(8192 - 13))),
-        refused(414, a(20_000)),
+        refused(414, format!("BREW /{} HTTP/1.1\r\nHost: t\r\n\r\n", a(20_000))),
+        refused(414, format!("GET / HTTP/1.1{} ", a(20_000))),
+        refused(501, a(100_000)), // a method longer than any: RFC 9112, 3
+        refused(501, format!("{} / HTTP/1.1\r\nHost: t\r\n\r\n", a(8193))),
+        refused(400, format!("{}( / HTTP/1.1\r\nHost: t\r\n\r\n", a(8192))),
         open(&[200], 0, format!("{GET}X: {}\r\n\r\n", a(16_384 - 9 - 5 - 2))),
         refused(431, format!("{GET}X: {}\r\n\r\n", a(16_384 - 9 - 5 - 1))),
         refused(431, format!("{GET}{}", a(20_000))),

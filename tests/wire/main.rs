@@ -103,7 +103,9 @@ fn every_answer_to_head_ends_with_its_head() {
         (405, format!("HEAD /event HTTP/1.1\r\n{host}Connection: close\r\n\r\n")),
         (400, "HEAD  /stats HTTP/1.1\r\n".to_owned()),
         (400, "\r\nHEAD stats HTTP/1.1\r\n".to_owned()),
+        (400, "HEAD * HTTP/1.1\r\n".to_owned()),
         (400, "HEAD /stats HTTP/1.10\r\n".to_owned()),
+        (400, "HEAD /stats HTTP/1.1\rX".to_owned()),
         (400, format!("{line}\r\n")),
         (400, format!("{line}{host} x\r\n")),
         (400, format!("{line}{host}{host}\r\n")),
@@ -141,6 +143,36 @@ fn content_that_is_coded_is_refused_with_the_codings_that_are_read() {
     let answer = client.answer();
     assert_eq!((answer.status, answer.field("accept-encoding")), (415, Some("identity")));
     assert_eq!(server.count(), 0);
+}
+
+/// Weights count in every field that has them, in any spelling, over all lines (RFC 9110, 12.4.2).
+#[test]
+fn fields_with_weights() {
+    let server = Server::start(&[]);
+    let text = ("/metrics", "content-type", Some("text/plain; version=0.0.4; charset=utf-8"));
+    let open_metrics = (
+        "/metrics",
+        "content-type",
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    );
+    let plain = ("/", "content-encoding", None);
+    let gzip = ("/", "content-encoding", Some("gzip"));
+    for ((path, name, value), fields) in [
+        (text, ""),
+        (text, "Accept: text/plain, application/openmetrics-text;q=0\r\n"),
+        (text, "Accept: text/plain\r\nAccept: application/openmetrics-text ; Q=0.5\r\n"),
+        (text, "Accept: x/y;z=\",application/openmetrics-text,\"\r\n"),
+        (open_metrics, "Accept: text/plain;q=0.5\r\naccept: ,APPLICATION/openmetrics-text,\r\n"),
+        (plain, ""),
+        (plain, "Accept-Encoding: gzip;Q=0\r\n"),
+        (plain, "Accept-Encoding: gzip; q = 0.0\r\nAccept-Encoding: *\r\n"),
+        (plain, "Accept-Encoding: identity, gzip;q=0.5\r\n"),
+        (gzip, "Accept-Encoding: br\r\nAccept-Encoding:, GZip;x=\"q=0,\"\r\n"),
+        (gzip, "Accept-Encoding: *;q=0.1\r\n"),
+    ] {
+        let answer = server.once(&format!("GET {path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
+        assert_eq!((answer.status, answer.field(name)), (200, value), "{fields:?}");
+    }
 }
 
 #[test]

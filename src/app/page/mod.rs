@@ -5,6 +5,8 @@
 //! that nothing else would run. `template.html`, `style.css` and `script.js` are what to edit; `make
 //! page` puts them together and compresses the result, and a test compares.
 
+use crate::http::weights::weight;
+
 /// The dashboard.
 pub const PAGE: &[u8] = include_bytes!("page.html");
 /// The same, compressed (RFC 1952).
@@ -17,20 +19,11 @@ pub const OPEN_API: &[u8] = include_bytes!("openapi.json");
 /// What the dashboard may weigh in the binary, both forms together.
 const _: () = assert!(PAGE.len() + PAGE_GZIP.len() <= 40 * 1024);
 
-/// Whether a client whose `Accept-Encoding` field this is takes gzip (RFC 9110, 12.5.3).
-pub fn accepts_gzip(field: Option<&[u8]>) -> bool {
-    let codings = field.unwrap_or_default().split(|&byte| byte == b',');
-    let verdict = |wanted: &[u8]| {
-        codings.clone().find_map(|coding| {
-            let mut parts = coding.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-            let name = parts.next().filter(|name| name.eq_ignore_ascii_case(wanted))?;
-            let weight = parts.find_map(|part| part.strip_prefix(b"q="));
-            // A weight of zero, with up to three decimals, is a refusal (RFC 9110, 12.4.2).
-            let zero = weight.is_some_and(|it| it.iter().all(|byte| b"0.".contains(byte)));
-            (!name.is_empty()).then_some(!zero)
-        })
-    };
-    verdict(b"gzip").or_else(|| verdict(b"*")).unwrap_or(false)
+/// Returns whether a client with these lines of `Accept-Encoding` takes gzip (RFC 9110, 12.5.3), and
+/// does not prefer content without a coding.
+pub fn accepts_gzip<'b>(lines: impl Iterator<Item = &'b [u8]> + Clone) -> bool {
+    let identity = weight(lines.clone(), &["identity"]).unwrap_or(0);
+    weight(lines, &["gzip", "x-gzip", "*"]).is_some_and(|gzip| gzip > 0 && gzip >= identity)
 }
 
 #[cfg(test)]
@@ -39,20 +32,27 @@ mod tests {
 
     #[test]
     fn gzip_is_sent_to_those_who_take_it() {
-        for (field, expected) in [
-            ("gzip", true),
-            ("gzip, deflate, br, zstd", true),
-            ("deflate, GZIP;q=0.5", true),
-            ("br;q=1.0, *;q=0.1", true),
-            ("", false),
-            ("identity", false),
-            ("gzip;q=0", false),
-            ("gzip; q=0.000, *", false),
-            ("xgzip", false),
-            ("*;q=0", false),
+        for (lines, expected) in [
+            (&[][..], false),
+            (&["gzip"], true),
+            (&["gzip, deflate, br, zstd"], true),
+            (&["deflate, GZIP;q=0.5"], true),
+            (&["deflate", "x-gzip"], true),
+            (&["br;q=1.0, *;q=0.1"], true),
+            (&["gzip, identity"], true),
+            (&["gzip;q=0.5, identity;q=0.4"], true),
+            (&["gzip;q=0.5", "identity"], false),
+            (&[""], false),
+            (&["identity"], false),
+            (&["gzip;q=0"], false),
+            (&["gzip;Q=0"], false),
+            (&["*", "gzip ; Q = 0.0"], false),
+            (&["gzip; q=0.000, *"], false),
+            (&["xgzip"], false),
+            (&["*;q=0"], false),
         ] {
-            assert_eq!(accepts_gzip(Some(field.as_bytes())), expected, "{field}");
+            let found = accepts_gzip(lines.iter().map(|line| line.as_bytes()));
+            assert_eq!(found, expected, "{lines:?}");
         }
-        assert!(!accepts_gzip(None));
     }
 }

@@ -1,16 +1,16 @@
-//! Byte classes as tables made at compile time, each beside the production it stands for.
+//! Byte classes: tables that are made at compile time, each with its production of the grammar.
 
-/// A set of bytes with a look-up of one load.
+/// A set of bytes. To look a byte up is one load.
 pub struct Class([bool; 256]);
 
 impl Class {
-    /// Whether `byte` belongs to the class.
+    /// Returns whether `byte` belongs to the class.
     #[inline(always)]
     pub const fn has(&self, byte: u8) -> bool {
         self.0[byte as usize]
     }
 
-    /// Bytes at the start of `bytes` that belong to the class.
+    /// Returns how many bytes at the start of `bytes` belong to the class.
     #[inline(always)]
     pub fn run_length(&self, bytes: &[u8]) -> usize {
         bytes.iter().position(|&byte| !self.has(byte)).unwrap_or(bytes.len())
@@ -24,6 +24,15 @@ impl Class {
         let mut i = 0;
         while i < members.len() {
             self.0[members[i] as usize] = true;
+            i += 1;
+        }
+        self
+    }
+
+    const fn without(mut self, members: &[u8]) -> Self {
+        let mut i = 0;
+        while i < members.len() {
+            self.0[members[i] as usize] = false;
             i += 1;
         }
         self
@@ -46,18 +55,22 @@ impl Class {
 /// `token = 1*tchar` (RFC 9110, 5.6.2): field names and methods.
 pub const TOKEN: Class = Class::of(b"!#$%&'*+-.^_`|~").and_alphanumeric();
 
-/// `field-content` with the white space inside it (RFC 9110, 5.5): HTAB, SP, VCHAR, obs-text.
+/// The bytes of a field value (RFC 9110, 5.5): HTAB, SP, VCHAR and obs-text.
 pub const FIELD_VALUE: Class = Class::of(b"\t").and_range(0x20, 0x7e).and_range(0x80, 0xff);
 
-/// What may stand in a path, `pchar` and `/` (RFC 3986, 3.3), and the brackets of an IPv6 address
-/// in absolute-form. No `#`: a fragment is never sent (RFC 9110, 7.1).
-pub const PATH: Class = Class::of(b"-._~!$&'()*+,;=:@/%[]").and_alphanumeric();
+/// The bytes of a path: `pchar` and `/` (RFC 3986, 3.3), and `[`, `]`, `^` and `|`, which browsers
+/// send as they are. There is no `#`, because a fragment is never sent (RFC 9110, 7.1).
+pub const PATH: Class = Class::of(b"-._~!$&'()*+,;=:@/%").and_alphanumeric().and(b"[]^|");
 
-/// What may stand in a request target: a path and a query (RFC 3986, 3.4).
-pub const TARGET: Class = PATH.and(b"?");
+/// The bytes of a query: those of a path, `?` (RFC 3986, 3.4), and what else browsers send as it is.
+pub const QUERY: Class = PATH.and(b"?").and(b"{}`\\");
 
-/// `reg-name` and `IPv4address` (RFC 3986, 3.2.2).
-pub const HOST: Class = Class::of(b"-._~!$&'()*+,;=%").and_alphanumeric();
+/// The bytes of a `reg-name` and an `IPv4address` (RFC 3986, 3.2.2), except `%`, which needs two
+/// hexadecimal digits behind it.
+pub const REG_NAME: Class = Class::of(b"-._~!$&'()*+,;=").and_alphanumeric();
+
+/// `qdtext` (RFC 9110, 5.6.4): the bytes within a quoted string that need no backslash.
+pub const QUOTED_TEXT: Class = FIELD_VALUE.without(b"\"\\");
 
 /// `HEXDIG` (RFC 5234, B.1), in both cases.
 pub const HEX_DIGIT: Class =
@@ -81,15 +94,18 @@ mod tests {
             assert_eq!(HEX_DIGIT.has(byte), c.is_ascii_hexdigit(), "{byte:#x}");
             let unreserved = alphanumeric || "-._~".contains(c);
             let sub_delims = "!$&'()*+,;=".contains(c);
-            assert_eq!(HOST.has(byte), unreserved || sub_delims || c == '%', "{byte:#x}");
+            assert_eq!(REG_NAME.has(byte), unreserved || sub_delims, "{byte:#x}");
             let pchar = unreserved || sub_delims || "%:@".contains(c);
-            assert_eq!(PATH.has(byte), pchar || "/[]".contains(c), "{byte:#x}");
-            assert_eq!(TARGET.has(byte), PATH.has(byte) || c == '?', "{byte:#x}");
+            assert_eq!(PATH.has(byte), pchar || "/[]^|".contains(c), "{byte:#x}");
+            let refused = byte <= b' ' || byte >= 0x7f || "\"#<>".contains(c);
+            assert_eq!(QUERY.has(byte), !refused, "{byte:#x}");
+            let quoted = FIELD_VALUE.has(byte) && !"\"\\".contains(c);
+            assert_eq!(QUOTED_TEXT.has(byte), quoted, "{byte:#x}");
         }
     }
 
     #[test]
-    fn a_run_ends_at_the_first_stranger() {
+    fn a_run_ends_at_the_first_other_byte() {
         assert_eq!(TOKEN.run_length(b"Host: x"), 4);
         assert_eq!(TOKEN.run_length(b""), 0);
         assert_eq!(TOKEN.run_length(b"all"), 3);

@@ -1,16 +1,16 @@
-//! Search eight bytes at a time (SWAR), in safe and portable code.
+//! A search through eight bytes at a time (SWAR), in safe and portable code.
 //!
-//! A byte that may not stand in a field value is below 0x20 but not HTAB, or is DEL. For a word
-//! `w` of eight bytes, with `L = 0x0101…` and `H = 0x8080…`:
+//! A field value must not hold a byte below 0x20 other than HTAB, nor DEL. For a word `w` of eight
+//! bytes, with `L = 0x0101…` and `H = 0x8080…`:
 //!
 //! ```text
 //! below(w, n) = (w - L*n) & !w & H      high bit set in each byte < n        (n <= 128)
 //! equal(w, c) = below(w ^ L*c, 1)       high bit set in each byte == c
 //! ```
 //!
-//! A borrow can set high bits above the first true hit, never below it, so the lowest set bit is
-//! always right when nothing else is asked of the mask (Bit Twiddling Hacks, "hasless"). HTAB is
-//! let through by the mask and looked at one by one, since it is next to never there.
+//! A borrow can set high bits above the first true hit, but never below it. So the lowest set bit is
+//! always right, and no other bit is used (Bit Twiddling Hacks, "hasless"). The mask also marks HTAB,
+//! which is so rare that it is looked at on its own.
 
 use super::FIELD_VALUE;
 
@@ -18,7 +18,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 const WORD_BYTES: usize = size_of::<u64>();
 
-/// Bytes at the start of `bytes` that may stand in a field value (RFC 9110, 5.5).
+/// Returns how many bytes at the start of `bytes` may be part of a field value (RFC 9110, 5.5).
 #[inline(always)]
 pub fn field_value_length(bytes: &[u8]) -> usize {
     let mut at = 0;
@@ -37,7 +37,7 @@ pub fn field_value_length(bytes: &[u8]) -> usize {
     at + FIELD_VALUE.run_length(&bytes[at..])
 }
 
-/// The lowest set bit marks the first byte that is a control character.
+/// Returns a mask whose lowest set bit marks the first control character.
 #[inline(always)]
 fn suspects(word: u64) -> u64 {
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;

@@ -1,29 +1,27 @@
 //! The head read last, because the next one is nearly always the same.
 //!
-//! A client repeats its head with every request; only the digits of `Content-Length` change. So a
-//! worker remembers one head, in two parts around those digits, and compares: a head that equals it
-//! byte for byte means the same, and nothing has to be judged again. Whatever differs in any other
-//! byte is read in full.
+//! A client repeats its head with every request. Only the digits of `Content-Length` change. So a
+//! worker remembers one head, in two parts around those digits, and compares. A head that equals it
+//! byte for byte has the same meaning, and nothing has to be judged again. A head that differs in any
+//! other byte is parsed.
 
-use super::{Head, Span};
-use crate::http::fields::Framing;
-use crate::limits::REMEMBERED_HEAD_BYTES_MAX;
+use super::framing::Framing;
+use super::head::Head;
+use super::span::Span;
+use crate::limits::{REMEMBERED_DIGITS_MAX, REMEMBERED_HEAD_BYTES_MAX};
 
 /// A remembered head.
 #[derive(Debug)]
 pub struct Memo {
     /// The head without the digits of its `Content-Length`.
     bytes: [u8; REMEMBERED_HEAD_BYTES_MAX],
-    /// How many of `bytes` stand before the digits; all where there is no such field.
+    /// How many of `bytes` are before the digits; all of them if there is no such field.
     before: usize,
-    /// How many of `bytes` are in use; 0 when nothing is remembered.
+    /// How many of `bytes` are in use; 0 if no head is remembered.
     length: usize,
-    /// What the head says, but for its length and its framing.
+    /// The meaning of the head, except its length and its framing.
     head: Head,
 }
-
-/// More digits are read in full: no request of this server needs them.
-const DIGITS_MAX: usize = 9;
 
 impl Default for Memo {
     fn default() -> Self {
@@ -32,8 +30,8 @@ impl Default for Memo {
 }
 
 impl Memo {
-    /// What the head at the start of `input` says, if it is the remembered one; its length, and that
-    /// of the content, which the head does not know.
+    /// Returns the meaning of the head at the start of `input`, if it is the remembered one. Behind it
+    /// are the length of the head and that of the content, which replace those in the meaning.
     #[inline(always)]
     pub fn recall(&self, input: &[u8]) -> Option<(&Head, usize, u64)> {
         let (before, after) = self.bytes[..self.length].split_at(self.before);
@@ -50,8 +48,8 @@ impl Memo {
         Some((&self.head, self.length + digits, content_bytes))
     }
 
-    /// Remembers the head at the start of `input`, whose `Content-Length` has its digits there, in
-    /// place of any other, unless it is too long or its content is chunked.
+    /// Remembers the head at the start of `input` in place of any other, unless it is too long or its
+    /// content is chunked. `digits` is where the value of its `Content-Length` is.
     #[cold]
     pub fn remember(&mut self, input: &[u8], head: &Head, digits: Option<Span>) {
         let digits = digits.map_or(head.length..head.length, Span::range);
@@ -67,12 +65,12 @@ impl Memo {
     }
 }
 
-/// The decimal number that `input` begins with, and how many digits it has: at least one, at most
-/// [`DIGITS_MAX`].
+/// The decimal number at the start of `input`, and how many digits it has: at least one, at most
+/// [`REMEMBERED_DIGITS_MAX`].
 #[inline(always)]
 fn number(input: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
-    for (digits, byte) in input.iter().enumerate().take(DIGITS_MAX + 1) {
+    for (digits, byte) in input.iter().enumerate().take(REMEMBERED_DIGITS_MAX + 1) {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return (digits > 0).then_some((value, digits));
@@ -82,13 +80,15 @@ fn number(input: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
-/// `input.starts_with(start)`, without a call: a head is too short for one to pay, and the C library
-/// of the static binary compares a byte at a time. `start` has at least four bytes.
+/// `input.starts_with(start)`, without a call: a head is so short that the call would cost more than
+/// the comparison, and the C library of the static binary compares one byte at a time. `start` has at
+/// least four bytes.
 #[inline(always)]
 fn begins_with(input: &[u8], start: &[u8]) -> bool {
     debug_assert!(start.len() >= 4);
     let Some(input) = input.get(..start.len()) else { return false };
-    // Half a cache line is two vector registers; four bytes are the end of any head.
+    // Half a cache line is two vector registers. The part behind the digits has at least the four
+    // bytes that end a head.
     if start.len() >= 32 { same::<32>(input, start) } else { same::<4>(input, start) }
 }
 
@@ -104,9 +104,9 @@ fn same<const N: usize>(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::piece;
-    use super::super::{Parsed, Parser};
     use super::*;
+    use crate::http::head::tests::piece;
+    use crate::http::head::{Parsed, Parser};
 
     fn read(input: &[u8]) -> Option<(Head, Option<Span>)> {
         let mut parser = Parser::default();
@@ -116,7 +116,7 @@ mod tests {
         }
     }
 
-    /// What `memo` makes of `input`, as the parser would say it.
+    /// The meaning that `memo` finds, in the form that the parser gives it.
     fn recall(memo: &Memo, input: &[u8]) -> Option<Head> {
         let (&head, length, content_bytes) = memo.recall(input)?;
         Some(Head { length, framing: Framing::Length(content_bytes), ..head })
@@ -183,7 +183,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 2000 }, failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn what_is_recalled_is_what_would_be_read(
+        fn a_recalled_head_has_the_meaning_that_the_parser_gives_it(
             first in proptest::collection::vec(piece(), 0..12),
             second in proptest::collection::vec(piece(), 0..12),
         ) {
