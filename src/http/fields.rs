@@ -43,7 +43,7 @@ impl Fields {
     /// Takes one field line; `value` is without the white space around it.
     ///
     /// # Errors
-    /// `Host` and `ContentLength`, which are wrong whatever follows them.
+    /// `Host` and `ContentLength`. No later line can make these fields right.
     #[inline(always)]
     pub fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), HttpError> {
         // The length alone rules out nearly every field.
