@@ -96,6 +96,10 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// and clients that are being refused.
 pub const DESCRIPTORS_PER_WORKER: usize = 4 + REFUSED_LINGERING_MAX;
 
+/// Connections that a usual limit of open files leaves room for. If there is room for fewer, a line at
+/// the start says so.
+pub const CONNECTIONS_COMMON: usize = 10_000;
+
 // What options may ask for at most: beyond it, a number is a slip of the hand.
 
 /// Worker threads.
@@ -109,16 +113,36 @@ pub const BODY_BYTES_MAX: usize = 1 << 30;
 /// Any time-out: a day.
 pub const TIMEOUT_S_MAX: u64 = 86_400;
 
-// The log.
+// The logs.
 
-/// Lines one place in the code may write in a window of time; the rest is counted only.
+/// Lines that one place in the code may write in a window of time; further ones are counted only.
 pub const LOG_LINES_PER_SITE_MAX: u32 = 10;
 /// The length of that window.
 pub const LOG_WINDOW_S: u64 = 10;
 /// Bytes of a field's value before it is cut.
 pub const LOG_VALUE_BYTES_MAX: usize = 256;
-/// Bytes of access log that a worker gathers at most.
-pub const ACCESS_LOG_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes that leave in one write to a pipe, or the like: Linux's `PIPE_BUF`. A longer line, which does
+/// not occur in practice, leaves in a longer write.
+pub const LOG_LINE_BYTES_MAX: usize = 4096;
+/// Bytes that leave in one write to a file.
+pub const LOG_WRITE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of the main log that wait to be written; further lines are dropped.
+pub const LOG_QUEUE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of the access log that wait to be written: about what the busiest server makes in 200 ms.
+pub const ACCESS_LOG_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of the access log that a worker gathers before it passes them on, if its round is not over
+/// before.
+pub const ACCESS_LOG_BUFFER_BYTES: usize = 16 * 1024;
+/// How long lines of the access log are gathered to leave in one write.
+pub const ACCESS_LOG_GATHER_MS: u64 = 2;
+/// The pause before the next attempt to write to an output that is full and does not block.
+pub const LOG_RETRY_MS: u64 = 20;
+/// How often an operator is told that lines of the access log are dropped.
+pub const LOG_LOSS_WARNING_S: u64 = 60;
+/// How long the end of the process waits for a log that takes nothing.
+pub const LOG_PROGRESS_MS: u64 = 1_000;
+/// How long the end of the process waits for a log that takes something now and then.
+pub const LOG_FINISH_MS: u64 = 5_000;
 
 // The dashboard's stream.
 

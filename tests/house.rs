@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("calendar", &[]),
     ("sys", &[]),
-    ("log", &["calendar", "limits"]),
+    ("log", &["calendar", "limits", "sys"]),
     ("cli", &[]),
     ("options", &["cli", "limits", "log", "sys"]),
     ("http", &["calendar", "limits"]),

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -209,16 +209,34 @@ fn start_up_failures_say_what_to_do() {
         "{message}"
     );
 
-    let mut low = Command::new("sh");
-    let program = env!("CARGO_BIN_EXE_millrace");
-    low.args([
-        "-c",
-        &format!("ulimit -n 100; exec {program} -l 127.0.0.1:0 -w 1 --max-connections 90"),
-    ]);
-    let output = low.output().expect("it runs");
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("100") && message.contains("ulimit -n"), "{message}");
+    let limited = |arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_millrace");
+        let script = format!("ulimit -n 100; exec {program} -l 127.0.0.1:0 -w 1 {arguments}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).env_clear().stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    for (arguments, expected) in [
+        (
+            "--max-connections 90",
+            "millrace: the limit of open files is 100, too low for 90 connections on 1 worker: \
+             raise it to 142 (ulimit -n 142)\n",
+        ),
+        (
+            "-w 10",
+            "millrace: the limit of open files is 100, too low for 1 connection on 10 workers: \
+             raise it to 233 (ulimit -n 233)\n",
+        ),
+    ] {
+        let output = limited(arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    }
+    // Enough to start, but with few connections: that is said.
+    let server = Server::run(limited("").stdout(Stdio::null()));
+    assert!(server.line_with("limit of open files").ends_with("connections_max=48"));
+    let output = limited("--check").output().expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("up to 48 connections"));
 }
 
 #[test]
@@ -289,8 +307,11 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn a_configuration_is_checked_without_listening() {
     let server = Server::start(&[]);
     let address = server.address.to_string();
-    let (code, said, errors) = run(&["--check", "--listen", &address, "--workers", "3"]);
-    let expected = format!("the configuration is valid: 3 workers on {address}\n");
+    let (code, said, errors) =
+        run(&["--check", "--listen", &address, "-w3", "--max-connections", "5"]);
+    let expected = format!(
+        "the configuration is valid: 3 workers on {address}\nit takes up to 5 connections at a time\n"
+    );
     assert_eq!((code, said, errors.as_str()), (Some(0), expected, ""));
     for (arguments, expected_code, words) in [
         (["--check", "--workers", "0"], 2, "--workers: '0'"),

@@ -4,12 +4,13 @@
 //! are many: a busy worker makes one call for the requests of many connections, and what an idle one
 //! has to say is there at once.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 
 use crate::http::date::common_log_date;
 use crate::http::{Method, Request, Status, Version};
 use crate::limits::ACCESS_LOG_BUFFER_BYTES;
+use crate::log;
 
 /// The access log of one worker.
 pub struct AccessLog {
@@ -72,8 +73,7 @@ impl AccessLog {
     /// Writes the lines out.
     pub fn flush(&mut self) {
         if !self.lines.is_empty() {
-            // Whoever reads the log may go away; the server goes on without.
-            let _ = io::stdout().lock().write_all(&self.lines).and_then(|()| io::stdout().flush());
+            log::access().put(&self.lines);
             self.lines.clear();
         }
     }

@@ -8,6 +8,7 @@ use super::routes::Route;
 use crate::event::EventError;
 use crate::http::weights::weight;
 use crate::http::{HttpError, Status};
+use crate::log;
 use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
 use crate::sys::process::Process;
 
@@ -125,6 +126,7 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, format: Format) {
     write_requests(&mut page, shared);
     write_durations(&mut page, &shared.server_meters);
     write_connections(&mut page, &shared.server_meters, &shared.live);
+    write_logs(&mut page);
     write_process(&mut page);
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
@@ -277,6 +279,17 @@ fn write_connections(page: &mut Page, meters: &[Meters], live: &Live) {
         .value(total(&|meters| &meters.received_bytes));
     page.family("millrace_sent_bytes_total", "counter", "Bytes sent to clients.")
         .value(total(&|meters| &meters.sent_bytes));
+}
+
+fn write_logs(page: &mut Page) {
+    let mut family = page.family(
+        "millrace_log_lines_dropped_total",
+        "counter",
+        "Lines of the logs that were dropped because the output did not take them.",
+    );
+    for (log, lines) in log::lines_dropped() {
+        family.labelled(&[("log", &log)], lines);
+    }
 }
 
 /// The metrics that the Prometheus client libraries have for every process; none where `/proc` is

@@ -51,12 +51,11 @@ impl Shared {
         })
     }
 
-    /// The final statistics as a line for people.
-    pub fn summary(&self) -> String {
-        let snapshot = self.statistics.snapshot();
+    /// Returns the statistics as JSON, as `GET /stats` answers them.
+    pub fn statistics_json(&self) -> String {
         let mut json = Vec::new();
-        handlers::write_statistics(&mut json, &snapshot);
-        format!("final statistics {}", String::from_utf8_lossy(&json))
+        handlers::write_statistics(&mut json, &self.statistics.snapshot());
+        String::from_utf8_lossy(&json).into_owned()
     }
 }
 

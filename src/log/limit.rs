@@ -1,13 +1,12 @@
 //! How often one place in the code may log.
 //!
-//! Time is cut into windows of [`LOG_WINDOW_S`] seconds; in each, a place (known by the address of
-//! its `Location`, so without a name to invent) may write [`LOG_LINES_PER_SITE_MAX`] lines. What is
-//! suppressed is counted and told with the next line that place writes; if it never writes again,
-//! the count is not told.
+//! Time is cut into windows of [`LOG_WINDOW_S`] seconds. In each of them, a place may write
+//! [`LOG_LINES_PER_SITE_MAX`] lines; a place is identified by the address of its `Location`, so it needs
+//! no name. Suppressed lines are counted, and the next line of the same place shows the count. If the
+//! place never writes again, the count is not shown.
 //!
-//! No lock, since a worker must not wait for another that the scheduler took off the processor in
-//! the middle of a log line: a slot is claimed once with a compare-and-swap, and window and count
-//! share one word.
+//! There is no lock: a slot is claimed once with a compare-and-swap, and window and count share one
+//! word.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,8 +18,8 @@ pub(super) struct Sites {
     slots: [Slot; SLOT_COUNT],
 }
 
-/// More than the code has places that log. Should they be more one day, those that come late share
-/// the last slot, and with it their allowance.
+/// More than the number of places that log. If there are more one day, the late ones share the last
+/// slot, and with it their allowance.
 const SLOT_COUNT: usize = 256;
 
 struct Slot {
@@ -35,7 +34,8 @@ impl Sites {
         Self { slots: [const { Slot::free() }; SLOT_COUNT] }
     }
 
-    /// Whether `site` may write a line at `unix_s`: if so, how many were suppressed since its last.
+    /// Returns `None` if `site` must not write a line at `unix_s`, otherwise the number of its lines that
+    /// were suppressed since the last one.
     pub(super) fn admit(&self, site: &'static Location<'static>, unix_s: u64) -> Option<u32> {
         self.slot(std::ptr::from_ref(site).addr()).admit((unix_s / LOG_WINDOW_S) as u32)
     }
@@ -91,7 +91,7 @@ mod tests {
     const MAX: u32 = LOG_LINES_PER_SITE_MAX;
 
     #[test]
-    fn each_window_allows_so_many_lines_and_tells_what_the_last_one_swallowed() {
+    fn each_window_has_an_allowance_and_shows_what_the_last_one_suppressed() {
         let sites = Sites::new();
         let (here, there) = (Location::caller(), other_place());
         let ask = |site, unix_s, times: u32| {

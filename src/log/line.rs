@@ -1,22 +1,22 @@
 //! One log line, as text or as JSON.
 //!
-//! What a peer sent may stand in a value, so a value can neither end the line nor forge another
-//! field: in both formats it is escaped where it holds anything but plain characters. A long value
-//! is cut, which keeps a line below what a pipe writes in one piece.
+//! A value may contain what a client has sent, so a value can neither end the line nor forge another
+//! field: in both formats everything but plain characters is escaped. A long value is cut, which keeps
+//! a line below the size that a pipe takes in one piece.
 
 use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::{io, time::Duration};
 
-use super::{Fields, Format, Level};
+use super::level::{Format, Level};
 use crate::calendar::civil_date;
 use crate::limits::LOG_VALUE_BYTES_MAX;
 
-/// What a field may hold: a number or a truth value stands bare in JSON, all else is a string.
+/// The value of a field. Numbers and truth values stand bare in JSON, everything else is a string.
 ///
 /// A type without an implementation is logged through `format_args!("{it}")`.
 pub trait Value: Display {
-    /// Whether the displayed value is by itself a JSON value.
+    /// Returns whether the displayed value is a JSON value by itself.
     fn is_bare(&self) -> bool {
         false
     }
@@ -35,13 +35,31 @@ macro_rules! values {
 values!(true: bool, u8, u16, u32, u64, usize, i32, i64);
 values!(false: str, String, io::Error, IpAddr, SocketAddr, fmt::Arguments<'_>);
 
+/// A line's named values, in the order in which they are to appear.
+pub type Fields<'a> = &'a [(&'a str, &'a dyn Value)];
+
+/// A text that is JSON by itself, such as an object.
+pub struct Json<'a>(pub &'a str);
+
+impl Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Value for Json<'_> {
+    fn is_bare(&self) -> bool {
+        true
+    }
+}
+
 impl<T: Value + ?Sized> Value for &T {
     fn is_bare(&self) -> bool {
         T::is_bare(self)
     }
 }
 
-/// The whole line, with its end. `since_1970` is the time of the event.
+/// Returns the whole line, with its line feed. `since_1970` is the time of the event.
 pub(super) fn render(
     format: Format,
     since_1970: Duration,
@@ -74,7 +92,7 @@ pub(super) fn render(
     line
 }
 
-/// ` name=value`, the value in quotes unless it is one plain word.
+/// Appends ` name=value`, the value in quotes unless it is one plain word.
 fn text_field(line: &mut String, name: &str, value: &dyn Value) {
     let value = cut(value.to_string());
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
@@ -90,9 +108,9 @@ fn text_field(line: &mut String, name: &str, value: &dyn Value) {
     }
 }
 
-/// `,"name":value`.
+/// Appends `,"name":value`.
 fn json_field(line: &mut String, name: &str, value: &dyn Value) {
-    let text = cut(value.to_string());
+    let text = value.to_string();
     line.push_str(",\"");
     escape(line, name);
     line.push_str("\":");
@@ -100,13 +118,13 @@ fn json_field(line: &mut String, name: &str, value: &dyn Value) {
         line.push_str(&text);
     } else {
         line.push('"');
-        escape(line, &text);
+        escape(line, &cut(text));
         line.push('"');
     }
 }
 
-/// Appends `text` with what may not stand in a JSON string escaped (RFC 8259, section 7), and with
-/// it the other characters that a terminal or a line-based reader would act upon.
+/// Appends `text`. Escapes the characters that a JSON string must not contain (RFC 8259, section 7), and
+/// the other characters that a terminal or a reader of lines would act upon.
 fn escape(line: &mut String, text: &str) {
     for c in text.chars() {
         match c {

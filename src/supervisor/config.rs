@@ -15,12 +15,16 @@ use crate::sys::descriptors;
 /// # Errors
 /// A message for the operator.
 pub fn check(options: &Options) -> Result<String, String> {
-    config(options, options.workers)?;
+    let config = config(options, options.workers)?;
     let listen = &options.listen;
     let addresses = listen.candidates().map_err(cannot_resolve(listen))?;
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let workers = count_of(options.workers);
-    Ok(format!("the configuration is valid: {workers} on {}", addresses.join(" or ")))
+    let workers = count_of(options.workers, "worker");
+    let connections = count_of(config.connections_max, "connection");
+    Ok(format!(
+        "the configuration is valid: {workers} on {}\nit takes up to {connections} at a time",
+        addresses.join(" or ")
+    ))
 }
 
 /// Makes the configuration of a server with this number of workers. Raises the limit of open files
@@ -35,11 +39,13 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
     let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * workers;
     let room = descriptors_max.saturating_sub(reserved);
     let connections_max = options.max_connections.unwrap_or(room);
-    if connections_max == 0 || connections_max > room {
-        let needed = reserved + connections_max.max(1);
+    let wanted = options.max_connections.unwrap_or(1);
+    if wanted > room {
+        let needed = reserved + wanted;
         return Err(format!(
-            "the limit of open files is {descriptors_max}, too low for {} connections on {workers} workers: raise it to {needed} (ulimit -n {needed})",
-            connections_max.max(1),
+            "the limit of open files is {descriptors_max}, too low for {} on {}: raise it to {needed} (ulimit -n {needed})",
+            count_of(wanted, "connection"),
+            count_of(workers, "worker"),
         ));
     }
     Ok(Config {

@@ -9,12 +9,14 @@ mod start;
 mod stop;
 mod watchdog;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{env, io, panic, path, thread};
 
 use crate::app::{self, App};
+use crate::limits::CONNECTIONS_COMMON;
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::options::Options;
@@ -46,6 +48,8 @@ struct Supervisor<'o> {
     watchdog: Option<Watchdog>,
     /// The path that a restart starts a program from.
     program: PathBuf,
+    /// Whether `SIGHUP` means that the terminal is gone on which the server was started.
+    on_terminal: bool,
     woken: Arc<Mailbox<Wake>>,
 }
 
@@ -68,17 +72,19 @@ enum Phase {
     Ending,
 }
 
-/// Serves until a signal.
+/// Serves until a signal. `warnings` are logged first.
 ///
 /// # Errors
 /// A message for the operator.
-pub fn run(options: &Options) -> Result<(), String> {
-    log::init(options.log_level, options.log_format);
+pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     log_panics();
     // First, because the origin is found by the number of a descriptor.
-    let origin = Origin::find()?;
+    let origin = Origin::find();
     // Before any thread starts, so that every thread inherits the mask and one waits for signals.
     let signals = Signals::block().map_err(failed("cannot block signals"))?;
+    log::start(options.access_log).map_err(failed("cannot start the log"))?;
+    warnings.iter().for_each(|warning| log::warn(warning, &[]));
+    let origin = origin?;
     let woken = Arc::new(Mailbox::new());
     let started = origin.start(options, &woken)?;
     let mut supervisor = Supervisor {
@@ -90,6 +96,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         manager: Manager::of_environment(),
         watchdog: service::watchdog_interval().map(Watchdog::new),
         program: program(),
+        on_terminal: is_on_terminal(),
         woken: Arc::clone(&woken),
     };
     thread::Builder::new()
@@ -101,7 +108,20 @@ pub fn run(options: &Options) -> Result<(), String> {
         })
         .map_err(failed("cannot start a thread"))?;
     let workers = supervisor.config.workers;
-    log::say(&format!("listening on {} ({})", app::url(started.address), count_of(workers)));
+    let url = app::url(started.address);
+    let connections_max = supervisor.config.connections_max;
+    log::say(
+        log::Level::Info,
+        &format!("listening on {url} ({})", count_of(workers, "worker")),
+        "listening",
+        &[("url", &url), ("workers", &workers), ("connections_max", &connections_max)],
+    );
+    if options.max_connections.is_none() && connections_max < CONNECTIONS_COMMON {
+        log::info(
+            "the limit of open files (ulimit -n) allows no more connections than this",
+            &[("connections_max", &connections_max)],
+        );
+    }
     supervisor.manager.ready();
     supervisor.serve()
 }
@@ -129,16 +149,14 @@ impl Supervisor<'_> {
     fn act(&mut self, wake: Wake) -> Result<Next, String> {
         match wake {
             Wake::Signal(Signal::Interrupt | Signal::Terminate) => Ok(Next::Stop),
-            Wake::Signal(Signal::HangUp) if io::IsTerminal::is_terminal(&io::stderr()) => {
-                Ok(Next::Stop)
-            }
+            Wake::Signal(Signal::HangUp) if self.on_terminal => Ok(Next::Stop),
             Wake::Signal(Signal::HangUp) => {
                 log::info("SIGHUP: there is no file to be opened again", &[]);
                 Ok(Next::Serve)
             }
             Wake::Signal(Signal::User2) => self.restart(),
             Wake::Ended(generation) if generation == self.generation => {
-                log::say(&self.shared.summary());
+                say_final_statistics(&self.shared);
                 Err("no worker is left".to_owned())
             }
             Wake::Ended(_) => Ok(Next::Serve),
@@ -168,6 +186,24 @@ impl Supervisor<'_> {
     }
 }
 
+/// Prints the statistics, which end with the process, as its last line.
+fn say_final_statistics(shared: &app::Shared) {
+    log::finish_access();
+    let json = shared.statistics_json();
+    log::say(
+        log::Level::Info,
+        &format!("final statistics {json}"),
+        "final statistics",
+        &[("statistics", &log::Json(&json))],
+    );
+}
+
+/// Returns whether the process has been started on a terminal. Must be asked at the start, since a
+/// terminal that is gone cannot be told from a file.
+fn is_on_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
+}
+
 /// Returns the path by which this program was called, so that a restart follows a link anew that
 /// leads elsewhere by then. A bare name is looked for in `PATH`, as the shell did.
 fn program() -> PathBuf {
@@ -189,6 +225,9 @@ fn start_workers(
     {
         log::warn("privileges that are not needed are kept", &[("error", &error)]);
     }
+    if config.sandbox {
+        log::confine();
+    }
     let woken = Arc::clone(woken);
     bound
         .start(
@@ -200,9 +239,9 @@ fn start_workers(
         .map_err(failed("cannot start the workers"))
 }
 
-/// Returns this number of workers in words.
-fn count_of(workers: usize) -> String {
-    format!("{workers} {}", if workers == 1 { "worker" } else { "workers" })
+/// Returns a number of things in words: "1 worker", "2 workers".
+fn count_of(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Logs a panic like any other event. A panic while a request is handled ends one connection.

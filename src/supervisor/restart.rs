@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Next, Supervisor, failed, start_workers};
+use super::{Next, Supervisor, failed, say_final_statistics, start_workers};
 use crate::handover::Successor;
 use crate::log;
 use crate::server::{Bound, Departed};
@@ -66,7 +66,7 @@ impl Supervisor<'_> {
             .and_then(|bound| {
                 start_workers(bound, self.config, &self.shared, &self.woken, self.generation)
             });
-        self.server = started.inspect_err(|_| log::say(&self.shared.summary()))?;
+        self.server = started.inspect_err(|_| say_final_statistics(&self.shared))?;
         self.server.begin();
         Ok(Next::Serve)
     }

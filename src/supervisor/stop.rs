@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Phase, Supervisor, Wake};
+use super::{Phase, Supervisor, Wake, say_final_statistics};
 use crate::limits::STOP_PATIENCE_MS;
 use crate::log;
 use crate::sys::signals::Signal;
@@ -13,7 +13,7 @@ impl Supervisor<'_> {
         self.manager.stopping();
         self.server.drain();
         self.finish();
-        log::say(&self.shared.summary());
+        say_final_statistics(&self.shared);
     }
 
     /// Lets what is in flight come to its end, for the drain time-out at the most.

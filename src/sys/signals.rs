@@ -1,9 +1,9 @@
 //! The signals by which an operator asks for something.
 //!
-//! They are blocked before the first thread starts, which inherits the mask, and then fetched by
-//! the main thread one at a time: no handler runs between two instructions of a worker, and no
-//! system call of a worker is interrupted. `SIGPIPE` needs nothing here, the runtime of Rust
-//! ignores it before `main` (a test below holds it to that).
+//! They are blocked before the first thread starts, so that every thread inherits the mask, and then
+//! fetched by one thread, one signal at a time: no handler runs between two instructions of a worker,
+//! and no system call of a worker is interrupted. `SIGPIPE` needs nothing here: the runtime of Rust
+//! ignores it before `main`, which a test below checks.
 
 #![allow(unsafe_code)] // Signal masks and sigtimedwait(2) are not in std.
 
@@ -19,7 +19,7 @@ pub enum Signal {
     Interrupt,
     /// `SIGTERM`, what service managers and kill(1) send.
     Terminate,
-    /// `SIGHUP`, the end of a terminal, or a habit of those who rotate logs.
+    /// `SIGHUP`, the end of a terminal, or what programs that rotate logs send.
     HangUp,
     /// `SIGUSR2`, ours to define.
     User2,
@@ -33,21 +33,25 @@ const ALL: [(libc::c_int, Signal); 4] = [
 ];
 
 /// The signals of [`Signal`], blocked, and waiting to be fetched.
-// Only `block` makes one, so whoever waits has blocked.
-#[derive(Debug)]
-pub struct Signals(());
+// Only `block` makes one, so the thread that waits has blocked them.
+pub struct Signals {
+    mask: libc::sigset_t,
+}
 
 impl Signals {
     /// Blocks the signals for the calling thread and every thread it starts from now on; to be
-    /// called before the first.
+    /// called before the first. `SIGHUP` stays ignored if it is, as nohup(1) has it.
     ///
     /// # Errors
     ///
     /// What the kernel reports.
     pub fn block() -> io::Result<Self> {
+        let hang_up_is_ignored = is_ignored(libc::SIGHUP)?;
+        let wanted = ALL.iter().map(|&(number, _)| number);
+        let mask = mask(wanted.filter(|&it| it != libc::SIGHUP || !hang_up_is_ignored));
         // SAFETY: the mask outlives the call, and a null old mask is not written.
-        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &mask(), null_mut()) } {
-            0 => Ok(Self(())),
+        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &mask, null_mut()) } {
+            0 => Ok(Self { mask }),
             error => Err(io::Error::from_raw_os_error(error)),
         }
     }
@@ -72,7 +76,7 @@ impl Signals {
             let remaining = remaining.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: mask and time outlive the call, a null time waits for ever, and a null
             // description of the signal is not written.
-            let number = unsafe { libc::sigtimedwait(&mask(), null_mut(), remaining) };
+            let number = unsafe { libc::sigtimedwait(&self.mask, null_mut(), remaining) };
             if let Some(&(_, signal)) = ALL.iter().find(|&&(other, _)| other == number) {
                 return Ok(Some(signal));
             }
@@ -87,15 +91,36 @@ impl Signals {
     }
 }
 
-/// The set of the signals of [`Signal`].
-fn mask() -> libc::sigset_t {
+/// Blocks all signals for the calling thread.
+pub fn block_all() {
+    // SAFETY: a `sigset_t` is an array of integers; `sigfillset` makes it a set.
+    let mut all: libc::sigset_t = unsafe { zeroed() };
+    // SAFETY: `all` is ours.
+    unsafe { libc::sigfillset(&mut all) };
+    // SAFETY: the mask outlives the call, which cannot fail with these arguments.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &all, null_mut()) };
+}
+
+/// Returns whether this process was started with the signal ignored.
+fn is_ignored(number: libc::c_int) -> io::Result<bool> {
+    // SAFETY: for this structure all zeros is a value.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    // SAFETY: a null new action changes nothing, and the kernel writes the old one to where one lives.
+    match unsafe { libc::sigaction(number, std::ptr::null(), &mut action) } {
+        0 => Ok(action.sa_sigaction == libc::SIG_IGN),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The set of these signals.
+fn mask(numbers: impl Iterator<Item = libc::c_int>) -> libc::sigset_t {
     // SAFETY: a `sigset_t` is an array of integers; `sigemptyset` makes it a set.
     let mut mask: libc::sigset_t = unsafe { zeroed() };
     // SAFETY: `mask` is ours.
     unsafe { libc::sigemptyset(&mut mask) };
-    for (signal, _) in ALL {
+    for number in numbers {
         // SAFETY: `mask` is ours, and the numbers are signals.
-        unsafe { libc::sigaddset(&mut mask, signal) };
+        unsafe { libc::sigaddset(&mut mask, number) };
     }
     mask
 }

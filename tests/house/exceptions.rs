@@ -20,7 +20,6 @@ pub fn judge(rule: &str, found: &[(String, String)], allowed: &[&str]) {
 pub const CIRCLES: &[&str] = &[
     "app",
     "event",
-    "log",
     "server",
     "stats",
     "supervisor",
@@ -63,8 +62,6 @@ pub const WORDS: &[&str] = &[
     "src/handover/channel.rs",
     "src/handover/mod.rs",
     "src/health.rs",
-    // src/log
-    "src/log/mod.rs",
     "src/mailbox.rs",
     // src/server
     "src/server/balance.rs",
@@ -96,7 +93,6 @@ pub const WORDS: &[&str] = &[
     "src/sys/descriptors.rs",
     "src/sys/passing.rs",
     "src/sys/sandbox.rs",
-    "src/sys/signals.rs",
     // tools/challenge
     "tools/challenge/src/answer.rs",
     "tools/challenge/src/pace.rs",
