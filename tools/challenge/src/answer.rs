@@ -1,25 +1,27 @@
-//! Reads a server's answers, whichever server it is: content by length, chunked, or until the
-//! connection closes; interim answers are skipped.
+//! Reads the answers of any HTTP/1 server: content by length, chunked, or until the connection
+//! closes. Interim answers are skipped.
 //!
-//! A server sends the same head over and over, so a head that equals the one before, byte by byte,
-//! means the same and is not parsed again.
+//! A server sends the same head again and again. A head that equals the one before it, byte by byte,
+//! has the same meaning and is not parsed again.
 
 /// One answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// The server will close after it.
+    /// The server closes the connection after it.
     pub closes: bool,
+    /// `Millrace-Duplicate: true`: the request had been counted before.
+    pub is_duplicate: bool,
 }
 
 /// What is at the start of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// A whole answer, and the bytes it took.
+    /// A whole answer, and its length in bytes.
     Answer(Answer, usize),
-    /// The start of one.
+    /// The start of an answer.
     Partial,
-    /// No answer.
+    /// Something that is not an answer.
     Malformed,
 }
 
@@ -46,7 +48,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads one answer; `ended` says that the server has closed and no more input will come.
+    /// Reads one answer. `ended`: the server has closed, so no more input will come.
     pub fn read(&mut self, input: &[u8], ended: bool) -> Read {
         let mut at = 0;
         loop {
@@ -89,10 +91,14 @@ impl Reader {
     }
 }
 
-/// Status and content of a connection's only answer, all of which has been received.
+/// Returns status and content of an answer that has been received as a whole. Interim answers before
+/// it are skipped.
 pub fn whole(input: &[u8]) -> Option<(u16, Vec<u8>)> {
     let head = parse_head(input).ok()??;
     let content = &input[head.length..];
+    if (100..200).contains(&head.answer.status) {
+        return whole(content);
+    }
     let content = match head.framing {
         Framing::Length(length) => content.get(..length)?.to_vec(),
         Framing::UntilClose => content.to_vec(),
@@ -149,10 +155,11 @@ fn parse_head(input: &[u8]) -> Result<Option<Head>, ()> {
         !says("connection", "close")
     };
     let closes = !persistent || framing == Framing::UntilClose;
-    Ok(Some(Head { answer: Answer { status, closes }, framing, length }))
+    let is_duplicate = says("millrace-duplicate", "true");
+    Ok(Some(Head { answer: Answer { status, closes, is_duplicate }, framing, length }))
 }
 
-/// Bytes of a whole chunked body with its trailers; `None` if it is unfinished.
+/// Returns the length of a chunked body with its trailers, or `None` if it is not complete.
 fn chunked_length(input: &[u8]) -> Result<Option<usize>, ()> {
     let mut at = 0;
     loop {
@@ -190,7 +197,7 @@ fn chunked_length(input: &[u8]) -> Result<Option<usize>, ()> {
 mod tests {
     use super::*;
 
-    const OK: Answer = Answer { status: 200, closes: false };
+    const OK: Answer = Answer { status: 200, closes: false, is_duplicate: false };
 
     #[test]
     fn every_split_of_every_kind_of_answer() {
@@ -205,9 +212,13 @@ mod tests {
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", OK),
             (
                 "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
-                Answer { status: 503, closes: true },
+                Answer { status: 503, closes: true, ..OK },
             ),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", Answer { status: 200, closes: true }),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", Answer { closes: true, ..OK }),
+            (
+                "HTTP/1.1 200 OK\r\nmillrace-duplicate: true\r\nContent-Length: 0\r\n\r\n",
+                Answer { is_duplicate: true, ..OK },
+            ),
             ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n", OK),
         ] {
             let mut reader = Reader::default();
@@ -230,7 +241,7 @@ mod tests {
     #[test]
     fn content_until_close() {
         let input = b"HTTP/1.1 200 OK\r\n\r\nabc";
-        let closing = Answer { status: 200, closes: true };
+        let closing = Answer { closes: true, ..OK };
         assert_eq!(Reader::default().read(input, false), Read::Partial);
         assert_eq!(Reader::default().read(input, true), Read::Answer(closing, input.len()));
     }
@@ -240,6 +251,7 @@ mod tests {
         for input in [
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
             "HTTP/1.0 200 OK\r\n\r\nabc",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
         ] {
             assert_eq!(whole(input.as_bytes()), Some((200, b"abc".to_vec())), "{input:?}");

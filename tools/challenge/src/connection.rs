@@ -1,4 +1,4 @@
-//! One connection of a thread: requests on their way out, and requests whose answers are due.
+//! One connection: requests that are on their way out, and requests whose answers are due.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,25 +7,36 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
+use crate::plan::Slice;
+
 /// How long an attempt to connect may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A request that has been given to the connection and not been answered.
+/// A request: its events, and its number if a producer counts its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub slice: Slice,
+    /// From 1; 0 without a producer.
+    pub number: u64,
+}
+
+/// A request that was given to the connection and has no answer yet.
 #[derive(Clone, Copy, Debug)]
 pub struct InFlight {
-    /// The event it sends.
-    pub index: u64,
+    pub request: Request,
     /// When it was sent, or was due to be.
     pub since: Instant,
     /// Where it begins in the bytes of this connection, counted from its start.
     begins_at: u64,
 }
 
-/// A connection, perhaps one after another.
+/// A connection.
 pub struct Connection {
     stream: TcpStream,
     outgoing: Vec<u8>,
-    /// Bytes of the connection that the kernel has taken, and that have been given to it in all.
+    /// Bytes of `outgoing` that the kernel has taken.
+    outgoing_sent: usize,
+    /// Bytes of the connection that the kernel has taken, and bytes that were given to it in all.
     written: u64,
     queued: u64,
     in_flight: VecDeque<InFlight>,
@@ -33,13 +44,13 @@ pub struct Connection {
     pub incoming: Vec<u8>,
 }
 
-/// What became of the requests of a connection that is no more.
+/// The requests of a connection that has ended, in their order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Lost {
-    /// Events of which at least a byte was sent: they may have been counted.
-    pub unanswered: u64,
-    /// Events of which nothing was sent: they can be sent elsewhere.
-    pub unsent: Vec<u64>,
+    /// Requests of which at least a byte was sent: they may have been counted.
+    pub unanswered: Vec<Request>,
+    /// Requests of which nothing was sent.
+    pub unsent: Vec<Request>,
 }
 
 impl Connection {
@@ -51,6 +62,7 @@ impl Connection {
         Ok(Connection {
             stream: TcpStream::from_std(stream),
             outgoing: Vec::new(),
+            outgoing_sent: 0,
             written: 0,
             queued: 0,
             in_flight: VecDeque::new(),
@@ -58,54 +70,57 @@ impl Connection {
         })
     }
 
-    /// The socket, to register it.
+    /// Returns the socket, to register it.
     pub fn stream_mut(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
 
-    /// Requests given to it and not answered.
+    /// Returns the number of requests without an answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// The request that has waited longest.
+    /// Returns the request that has waited longest.
     pub fn oldest(&self) -> Option<&InFlight> {
         self.in_flight.front()
     }
 
-    /// Gives it a request, which `write` appends.
-    pub fn push(&mut self, index: u64, since: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a request, whose bytes `write` appends.
+    pub fn push(&mut self, request: Request, since: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.outgoing_sent > self.outgoing.len() / 2 {
+            self.outgoing.drain(..self.outgoing_sent);
+            self.outgoing_sent = 0;
+        }
         let before = self.outgoing.len();
         write(&mut self.outgoing);
-        self.in_flight.push_back(InFlight { index, since, begins_at: self.queued });
+        self.in_flight.push_back(InFlight { request, since, begins_at: self.queued });
         self.queued += (self.outgoing.len() - before) as u64;
     }
 
-    /// The request that the next answer belongs to.
+    /// Takes the request that the next answer belongs to.
     pub fn pop(&mut self) -> Option<InFlight> {
         self.in_flight.pop_front()
     }
 
-    /// Sends what the kernel takes.
+    /// Sends as much as the kernel takes.
     pub fn send(&mut self) -> io::Result<()> {
-        let mut sent = 0;
-        let result = loop {
-            if sent == self.outgoing.len() {
-                break Ok(());
-            }
-            match self.stream.write(&self.outgoing[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+        while self.outgoing_sent < self.outgoing.len() {
+            match self.stream.write(&self.outgoing[self.outgoing_sent..]) {
+                Ok(count) => {
+                    self.outgoing_sent += count;
+                    self.written += count as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
+                Err(error) => return Err(error),
             }
-        };
-        self.written += sent as u64;
-        self.outgoing.drain(..sent);
-        result
+        }
+        self.outgoing.clear();
+        self.outgoing_sent = 0;
+        Ok(())
     }
 
-    /// Receives once; `None` if there is nothing now.
+    /// Receives once. Returns `None` if there is nothing now.
     pub fn receive(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
             return match self.stream.read(room) {
@@ -117,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// Closes it, and says what became of its requests.
+    /// Closes the connection, and returns the requests that have no answer.
     pub fn close(self) -> Lost {
         lost(self.in_flight, self.written)
     }
@@ -125,12 +140,9 @@ impl Connection {
 
 fn lost(in_flight: VecDeque<InFlight>, written: u64) -> Lost {
     let mut lost = Lost::default();
-    for request in in_flight {
-        if request.begins_at < written {
-            lost.unanswered += 1;
-        } else {
-            lost.unsent.push(request.index);
-        }
+    for InFlight { request, begins_at, .. } in in_flight {
+        let list = if begins_at < written { &mut lost.unanswered } else { &mut lost.unsent };
+        list.push(request);
     }
     lost
 }
@@ -140,21 +152,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_of_which_a_byte_was_sent_is_not_sent_again() {
+    fn a_request_of_which_a_byte_was_sent_is_told_apart() {
         let since = Instant::now();
-        let requests = [(0, 0), (1, 100), (2, 200)].map(|(index, begins_at)| InFlight {
-            index,
+        let request = |first| Request { slice: Slice { first, count: 1 }, number: 0 };
+        let in_flight = [(0, 0), (1, 100), (2, 200)].map(|(first, begins_at)| InFlight {
+            request: request(first),
             since,
             begins_at,
         });
         for (written, unanswered, unsent) in [
-            (0, 0, vec![0, 1, 2]),
-            (1, 1, vec![1, 2]),
-            (100, 1, vec![1, 2]),
-            (101, 2, vec![2]),
-            (300, 3, vec![]),
+            (0, vec![], vec![0, 1, 2]),
+            (1, vec![0], vec![1, 2]),
+            (100, vec![0], vec![1, 2]),
+            (101, vec![0, 1], vec![2]),
+            (300, vec![0, 1, 2], vec![]),
         ] {
-            assert_eq!(lost(requests.into(), written), Lost { unanswered, unsent });
+            let [unanswered, unsent] =
+                [unanswered, unsent].map(|all| all.into_iter().map(request).collect());
+            assert_eq!(lost(in_flight.into(), written), Lost { unanswered, unsent });
         }
     }
 }

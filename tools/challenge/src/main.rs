@@ -1,15 +1,21 @@
 //! The challenge client: sends exactly N events to any server that takes the challenge, and checks
 //! the server's statistics to the event.
 //!
-//! What it promises of itself: each event is sent once and only once. A request of which a byte was
-//! sent and whose answer never came is an error, since it may have been counted; only one of which
-//! nothing was sent moves to another connection, and that is reported too.
+//! Each event is sent once and only once. A request of which a byte was sent and that got no answer
+//! is an error, since it may have been counted. A request of which nothing was sent moves to another
+//! connection, which is reported too.
+//!
+//! With `--exactly-once` each connection is a producer, which sends a request again after its answer
+//! was lost (`producer.rs`). Then each event must be counted once, even if the server is killed.
 
 mod answer;
 mod connection;
+mod kill;
 mod options;
+mod outcome;
 mod pace;
 mod plan;
+mod producer;
 mod progress;
 mod report;
 mod server;
@@ -20,19 +26,25 @@ use std::process::ExitCode;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use options::Options;
+use outcome::Outcome;
 use plan::Plan;
 use report::{Report, Run};
 use server::Server;
-use worker::{MARK_REQUESTS, Outcome, Shared, Worker};
+use worker::{MARK_EVENTS, Shared, Worker};
 
 /// Descriptors besides those of the connections: streams, polls, and the question for statistics.
 const DESCRIPTORS_RESERVED: u64 = 32;
+
+/// How long to try to connect before a connection is given up.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// The same for producers, whose server may start again meanwhile.
+const PRODUCER_CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The run could not be made.
 const EXIT_UNUSABLE: u8 = 2;
@@ -57,7 +69,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<Report, String> {
     raise_descriptor_limit(u64::from(options.connections))?;
-    let server = match &options.spawn {
+    let mut server = match &options.spawn {
         Some(command) => Server::spawn(command)?,
         None => Server::at(&options.url)?,
     };
@@ -66,60 +78,70 @@ fn run(options: &Options) -> Result<Report, String> {
     }
     let total = options.warm_up + options.events;
     let whole = Plan::new(&server.authority, total, options.users, options.value)
-        .padded(options.padding as usize);
+        .padded(options.padding as usize)
+        .batched(options.batching());
     let expected = whole.expected();
     let mut outcome = Outcome::new();
     if options.warm_up > 0 {
         let first = whole.range(0, options.warm_up);
         // Its errors are errors of the run; its times are not.
-        let warm_up = send(options, &server, first, false)?.0;
+        let warm_up = send(options, &mut server, first, Phase::WarmUp)?.outcome;
         let latency = outcome.latency.clone();
-        outcome.merge(Outcome { successes: 0, latency, ..warm_up });
+        outcome.merge(Outcome { requests: 0, events: 0, latency, ..warm_up });
     }
     let timed = whole.range(options.warm_up, total);
-    let (sent, elapsed, timeline) = send(options, &server, timed, true)?;
+    let Sent { outcome: sent, elapsed, timeline, away } =
+        send(options, &mut server, timed, Phase::Timed)?;
     outcome.merge(sent);
     let run = Run {
         events: options.events,
+        batch: options.batching().events(),
         connections: options.connections,
         pipeline: options.pipeline,
         elapsed,
         timeline,
         server_resident_bytes: server.resident_bytes(),
+        kills: options.exactly_once.then_some((options.kill, away)),
     };
     let checked = (!options.no_check).then(|| (&expected, server.statistics()));
     Ok(Report::new(run, outcome, checked))
 }
 
-/// Sends a plan's events from all threads; what they have seen, the time, and the timeline.
-fn send(
-    options: &Options,
-    server: &Server,
-    plan: Plan,
-    with_progress: bool,
-) -> Result<(Outcome, Duration, Vec<f64>), String> {
+/// A part of a run.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    WarmUp,
+    Timed,
+}
+
+/// What came of sending a plan's events.
+struct Sent {
+    outcome: Outcome,
+    elapsed: Duration,
+    /// Events a second between marks.
+    timeline: Vec<f64>,
+    /// How long there was no server.
+    away: Duration,
+}
+
+/// Sends a plan's events from all threads. Kills the server meanwhile, if that is wanted.
+fn send(options: &Options, server: &mut Server, plan: Plan, phase: Phase) -> Result<Sent, String> {
     let count = plan.count();
-    let shared = Shared {
-        plan,
-        address: server.address,
-        pipeline: options.pipeline as usize,
-        timeout: options.timeout,
-        ended: AtomicU64::new(0),
-        marks: (0..count / MARK_REQUESTS).map(|_| AtomicU64::new(0)).collect(),
-    };
+    let shared = shared(options, server, plan, phase);
     let threads = options.threads.min(options.connections) as usize;
     let rate = options.rate.map(|rate| rate / threads as f64);
+    let kills = if phase == Phase::Timed { options.kill } else { 0 };
     // All threads, and this one, start the clock when all connections are there.
     let ready = Barrier::new(threads + 1);
-    let results: Vec<io::Result<(Outcome, Instant)>>;
-    let start;
-    (start, results) = thread::scope(|scope| {
+    let (start, away, results) = thread::scope(|scope| {
+        let mut first = 0;
         let handles: Vec<_> = (0..threads)
             .map(|thread| {
                 let (shared, ready) = (&shared, &ready);
-                let connections = share(options.connections as usize, threads, thread);
-                scope.spawn(move || {
-                    let worker = Worker::connect(shared, connections);
+                let numbers = first..first + share(options.connections as usize, threads, thread);
+                first = numbers.end;
+                scope.spawn(move || -> io::Result<(Outcome, Instant)> {
+                    let worker = Worker::connect(shared, numbers);
                     ready.wait();
                     let outcome = worker?.run(Instant::now(), rate)?;
                     Ok((outcome, Instant::now()))
@@ -128,18 +150,18 @@ fn send(
             .collect();
         ready.wait();
         let start = Instant::now();
-        if with_progress {
-            progress::show(&shared.ended, count, start, || {
-                handles.iter().all(|handle| handle.is_finished())
-            });
-        }
-        (
-            start,
-            handles
-                .into_iter()
-                .map(|handle| handle.join().expect("threads do not panic"))
-                .collect(),
-        )
+        let is_done = || handles.iter().all(|handle| handle.is_finished());
+        let away = thread::scope(|inner| {
+            if phase == Phase::Timed {
+                inner.spawn(|| progress::show(&shared.ended, count, start, is_done));
+            }
+            kill::at_random(server, kills, count, &shared.ended, is_done)
+        });
+        let results: Vec<_> = handles
+            .into_iter()
+            .map(|handle| handle.join().expect("threads do not panic"))
+            .collect();
+        (start, away, results)
     });
     let mut outcome = Outcome::new();
     let mut end = start;
@@ -148,15 +170,40 @@ fn send(
         outcome.merge(seen);
         end = end.max(ended_at);
     }
-    Ok((outcome, end.duration_since(start), timeline(&shared.marks)))
+    let elapsed = end.duration_since(start);
+    Ok(Sent { outcome, elapsed, timeline: timeline(&shared.marks), away: away? })
 }
 
-/// How many of `whole` belong to `index` of `parts`.
+fn shared(options: &Options, server: &Server, plan: Plan, phase: Phase) -> Shared {
+    // A name that no run before this one had, since the server keeps producers as long as counts.
+    let producers = || {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let part = if phase == Phase::WarmUp { "warm-up" } else { "timed" };
+        format!("{:x}-{part}", since_1970.unwrap_or_default().as_nanos())
+    };
+    let marks = (0..plan.count() / MARK_EVENTS).map(|_| AtomicU64::new(0)).collect();
+    Shared {
+        plan,
+        address: server.address,
+        pipeline: options.pipeline as usize,
+        timeout: options.timeout,
+        connect_patience: if options.exactly_once {
+            PRODUCER_CONNECT_PATIENCE
+        } else {
+            CONNECT_PATIENCE
+        },
+        producers: options.exactly_once.then(producers),
+        ended: AtomicU64::new(0),
+        marks,
+    }
+}
+
+/// Returns how many of `whole` belong to `index` of `parts`.
 fn share(whole: usize, parts: usize, index: usize) -> usize {
     whole / parts + usize::from(index < whole % parts)
 }
 
-/// Requests a second between marks, as far as they were reached.
+/// Returns the events a second between marks, as far as they were reached.
 fn timeline(marks: &[AtomicU64]) -> Vec<f64> {
     let mut before = 0;
     let reached = marks.iter().map(|mark| mark.load(Ordering::Relaxed)).take_while(|&ns| ns > 0);
@@ -165,12 +212,12 @@ fn timeline(marks: &[AtomicU64]) -> Vec<f64> {
             // Threads note their marks side by side, so two may be out of order by a little.
             let taken_ns = ns.saturating_sub(before).max(1);
             before = ns;
-            MARK_REQUESTS as f64 / (taken_ns as f64 / 1e9)
+            MARK_EVENTS as f64 / (taken_ns as f64 / 1e9)
         })
         .collect()
 }
 
-/// Raises the soft limit of descriptors to the hard one, and says if that is not enough.
+/// Raises the soft limit of descriptors to the hard one. Fails if that is not enough.
 fn raise_descriptor_limit(connections: u64) -> Result<(), String> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })

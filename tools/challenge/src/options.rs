@@ -1,19 +1,19 @@
-//! What can be asked of the client.
+//! The options of the client.
 
 use std::time::Duration;
 
 use clap::Parser;
 
-use crate::plan::ValueRule;
+use crate::plan::{Batching, ValueRule};
 
 /// Sends the One Million Request Challenge to a server, and checks its statistics to the event.
 ///
-/// Every event is sent exactly once. Exit status: 0 if the server counted all of them exactly, 1 if
-/// not, 2 if the run could not be made.
+/// Every event is sent exactly once, or with --exactly-once counted exactly once. Exit status: 0 if
+/// the server counted all of them exactly, 1 if not, 2 if the run could not be made.
 #[derive(Clone, Debug, Parser)]
 #[command(version, args_override_self = true)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080", conflicts_with = "spawn")]
     pub url: String,
     /// Events to send.
@@ -35,10 +35,31 @@ pub struct Options {
     /// Threads to send with.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,
-    /// Requests a second that are due, whether or not answers come; latency is then measured from
-    /// the moment a request was due. Without it each answer makes room for the next request.
+    /// Send this number of requests a second, and do not wait for answers. Latency is then measured
+    /// from the time at which a request was due. Without it, each answer makes room for the next
+    /// request.
     #[arg(long, value_parser = positive)]
     pub rate: Option<f64>,
+    /// Send events in batches of N, through POST /events. Each answer must be 200 {"counted":N}.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch: Option<u32>,
+    /// Send each batch as a JSON array instead of one event on each line.
+    #[arg(long, requires = "batch")]
+    pub array: bool,
+    /// Give each connection a producer (Millrace-Producer, Millrace-Seq) that sends a request again
+    /// after its answer was lost. The server counts it once.
+    #[arg(long)]
+    pub exactly_once: bool,
+    /// Kill the server with SIGKILL this number of times at random moments, and start it again with
+    /// the same command. The command must keep the server's state, as with --state {state}.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "spawn",
+        requires = "exactly_once"
+    )]
+    pub kill: u32,
     /// Bytes to add to each event, in a member that a server skips.
     #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub padding: u32,
@@ -54,10 +75,21 @@ pub struct Options {
     /// Print one JSON document instead of a table.
     #[arg(long)]
     pub json: bool,
-    /// Start the server with this command, {port} in it being replaced by a free port; wait until it
-    /// answers, and stop it afterwards.
+    /// Start the server with this command, wait until it answers, and stop it afterwards. {port}
+    /// stands for a free port, {state} for a new directory that is removed at the end.
     #[arg(long, value_name = "COMMAND")]
     pub spawn: Option<String>,
+}
+
+impl Options {
+    /// Returns how events are put into requests.
+    pub fn batching(&self) -> Batching {
+        match self.batch {
+            None => Batching::Single,
+            Some(events) if self.array => Batching::Array { events },
+            Some(events) => Batching::Lines { events },
+        }
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -1,7 +1,7 @@
-//! A constant arrival rate: request `k` is due at `start + k / rate`, whatever the server does.
+//! A constant arrival rate: request `k` is due at `start + k / rate`, and does not wait for answers.
 //!
-//! Latency is then measured from when a request was due, so that a server that stalls is charged for
-//! all the requests that had to wait, not for one ("coordinated omission").
+//! Latency is then measured from the time at which a request was due. So a server that stalls is
+//! charged for all requests that had to wait, not for one ("coordinated omission").
 
 use std::time::{Duration, Instant};
 
@@ -13,17 +13,17 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// So many requests a second from `start` on.
+    /// Makes a schedule of `rate` requests a second from `start` on.
     pub fn new(start: Instant, rate: f64) -> Pace {
         Pace { start, interval_s: 1.0 / rate, issued: 0 }
     }
 
-    /// When the next request is due.
+    /// Returns when the next request is due.
     pub fn next(&self) -> Instant {
         self.start + Duration::from_secs_f64(self.issued as f64 * self.interval_s)
     }
 
-    /// Takes the next request's turn.
+    /// Goes on to the request after it.
     pub fn advance(&mut self) {
         self.issued += 1;
     }

@@ -1,16 +1,16 @@
-//! Which events are sent: event `i` is of user `i % users`, and its value follows a rule. From the
-//! same numbers comes, in integers, what the statistics must be at the end.
+//! The events that are sent. Event `i` is of user `i % users`, and its value follows a rule. The
+//! statistics that a server must have at the end are computed from the same numbers, in integers.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How the value of event `i` is made.
+/// How the value of event `i` is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueRule {
-    /// `i % 1000`, as the challenge says.
+    /// `i % 1000`, as in the challenge.
     Mod,
-    /// `i % 1000 + 0.5`, as its reference client sends.
+    /// `i % 1000 + 0.5`, as the challenge's reference client sends.
     Half,
     /// `i % 1000 - 500`.
     Signed,
@@ -52,7 +52,7 @@ impl fmt::Display for ValueRule {
 }
 
 impl ValueRule {
-    /// The value of event `index`.
+    /// Returns the value of event `index`.
     fn value(self, index: u64) -> f64 {
         match self {
             ValueRule::Mod => (index % 1000) as f64,
@@ -63,7 +63,7 @@ impl ValueRule {
         }
     }
 
-    /// The exact sum of the values of events 0 to `count - 1`, rounded once.
+    /// Returns the exact sum of the values of events 0 to `count - 1`, rounded once.
     fn sum(self, count: u64) -> f64 {
         let n = i128::from(count);
         let (cycles, rest) = (n / 1000, n % 1000);
@@ -83,14 +83,43 @@ impl ValueRule {
 /// Bytes of a padding member that has no padding in it.
 pub const PADDING_BYTES_MIN: usize = r#","pad":"""#.len();
 
-/// All events of a run, handed out one by one.
+/// How events are put into requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batching {
+    /// `POST /event`, one event in each request.
+    Single,
+    /// `POST /events`, one event on each line.
+    Lines { events: u32 },
+    /// `POST /events`, a JSON array.
+    Array { events: u32 },
+}
+
+impl Batching {
+    /// Events in a request, at the most.
+    pub fn events(self) -> u32 {
+        match self {
+            Batching::Single => 1,
+            Batching::Lines { events } | Batching::Array { events } => events,
+        }
+    }
+}
+
+/// The events of one request: `first` and those that follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    pub first: u64,
+    pub count: u32,
+}
+
+/// All events of a run, given out in slices.
 pub struct Plan {
     host: String,
     users: u64,
     rule: ValueRule,
+    batching: Batching,
     /// What follows the value: a member that a server skips, and the closing brace.
     tail: String,
-    /// Where the events end, and the first that nobody has been given.
+    /// The end of the events, and the first event that has not been given out.
     end: u64,
     next: AtomicU64,
     count: u64,
@@ -106,14 +135,22 @@ pub struct Expected {
 }
 
 impl Plan {
-    /// `count` events for the server at `host`, of so many users.
+    /// Makes a plan of `count` events of `users` users, for the server at `host`.
     pub fn new(host: &str, count: u64, users: u64, rule: ValueRule) -> Plan {
-        let (tail, next) = ("}".to_owned(), AtomicU64::new(0));
-        Plan { host: host.to_owned(), users, rule, tail, end: count, next, count }
+        Plan {
+            host: host.to_owned(),
+            users,
+            rule,
+            batching: Batching::Single,
+            tail: "}".to_owned(),
+            end: count,
+            next: AtomicU64::new(0),
+            count,
+        }
     }
 
-    /// The same events, each with a further member of so many bytes in all; at least
-    /// [`PADDING_BYTES_MIN`] if any.
+    /// Adds a member of `bytes` bytes in all to each event, at least [`PADDING_BYTES_MIN`]; 0 adds
+    /// none.
     pub fn padded(mut self, bytes: usize) -> Plan {
         if bytes > 0 {
             let pad = "x".repeat(bytes.saturating_sub(PADDING_BYTES_MIN));
@@ -122,28 +159,34 @@ impl Plan {
         self
     }
 
-    /// The events from `start` to `end - 1` of this plan.
+    /// Puts the events into requests in this way.
+    pub fn batched(mut self, batching: Batching) -> Plan {
+        self.batching = batching;
+        self
+    }
+
+    /// Returns a plan of the events from `start` to `end - 1`.
     pub fn range(&self, start: u64, end: u64) -> Plan {
-        let next = AtomicU64::new(start);
         Plan {
             host: self.host.clone(),
-            users: self.users,
-            rule: self.rule,
             tail: self.tail.clone(),
+            next: AtomicU64::new(start),
             end,
-            next,
             count: end - start,
+            ..*self
         }
     }
 
-    /// The next event that nobody has been given; each is given once.
-    pub fn take(&self) -> Option<u64> {
-        // Looked at first, so that asking on and on after the end does not wrap around.
+    /// Gives out the events of the next request. Each event is given out once.
+    pub fn take(&self) -> Option<Slice> {
+        // Checked first, so that asking again and again after the end does not wrap around.
         if self.next.load(Ordering::Relaxed) >= self.end {
             return None;
         }
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        (index < self.end).then_some(index)
+        let batch = u64::from(self.batching.events());
+        let first = self.next.fetch_add(batch, Ordering::Relaxed);
+        let count = self.end.saturating_sub(first).min(batch);
+        (count > 0).then_some(Slice { first, count: count as u32 })
     }
 
     /// Events of the run.
@@ -151,37 +194,68 @@ impl Plan {
         self.count
     }
 
-    /// Appends the request that sends event `index`.
-    pub fn write_request(&self, index: u64, out: &mut Vec<u8>) {
-        let mut user = itoa::Buffer::new();
-        let user = user.format(index % self.users);
-        let value = self.rule.value(index);
-        let mut integer = itoa::Buffer::new();
-        let mut other = String::new();
-        let value = if value.fract() == 0.0 && value.abs() < 1e15 {
-            integer.format(value as i64)
-        } else {
-            other.push_str(&value.to_string());
-            &other
-        };
-        let length =
-            r#"{"userId":"user_","value":"#.len() + user.len() + value.len() + self.tail.len();
-        for part in [
-            "POST /event HTTP/1.1\r\nHost: ",
-            &self.host,
-            "\r\nContent-Type: application/json\r\nContent-Length: ",
-            itoa::Buffer::new().format(length),
-            "\r\n\r\n{\"userId\":\"user_",
-            user,
-            "\",\"value\":",
-            value,
-            &self.tail,
-        ] {
-            out.extend_from_slice(part.as_bytes());
-        }
+    /// Whether an answer must hold the number of events that it counted.
+    pub fn is_batched(&self) -> bool {
+        self.batching != Batching::Single
     }
 
-    /// What the statistics must be when every event has been counted once.
+    /// Appends the request that sends these events. `fields` are further header lines.
+    pub fn write_request(&self, slice: Slice, fields: &str, out: &mut Vec<u8>) {
+        let (path, media_type) = match self.batching {
+            Batching::Single => ("/event", "application/json"),
+            Batching::Lines { .. } => ("/events", "application/x-ndjson"),
+            Batching::Array { .. } => ("/events", "application/json"),
+        };
+        for part in ["POST ", path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n", fields] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        for part in ["Content-Type: ", media_type, "\r\nContent-Length: "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        // The length stands before the content, but is known after it: leave room for its digits,
+        // then close the gap.
+        let length_at = out.len();
+        out.extend_from_slice(LENGTH_ROOM);
+        let content_at = out.len();
+        self.write_content(slice, out);
+        let mut length = itoa::Buffer::new();
+        let length = length.format(out.len() - content_at).as_bytes();
+        let gap = LENGTH_DIGITS_MAX - length.len();
+        out[length_at..][..length.len()].copy_from_slice(length);
+        out.copy_within(length_at + LENGTH_DIGITS_MAX.., length_at + length.len());
+        out.truncate(out.len() - gap);
+    }
+
+    fn write_content(&self, slice: Slice, out: &mut Vec<u8>) {
+        let (open, between, close) = match self.batching {
+            Batching::Single => ("", "", ""),
+            Batching::Lines { .. } => ("", "\n", "\n"),
+            Batching::Array { .. } => ("[", ",", "]"),
+        };
+        out.extend_from_slice(open.as_bytes());
+        for index in slice.first..slice.first + u64::from(slice.count) {
+            if index > slice.first {
+                out.extend_from_slice(between.as_bytes());
+            }
+            self.write_event(index, out);
+        }
+        out.extend_from_slice(close.as_bytes());
+    }
+
+    fn write_event(&self, index: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"userId":"user_"#);
+        out.extend_from_slice(itoa::Buffer::new().format(index % self.users).as_bytes());
+        out.extend_from_slice(br#"","value":"#);
+        let value = self.rule.value(index);
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+        } else {
+            out.extend_from_slice(value.to_string().as_bytes());
+        }
+        out.extend_from_slice(self.tail.as_bytes());
+    }
+
+    /// Returns what the statistics must be once every event has been counted once.
     pub fn expected(&self) -> Expected {
         let sum = self.rule.sum(self.count);
         let average = if self.count == 0 { 0.0 } else { sum / self.count as f64 };
@@ -189,10 +263,12 @@ impl Plan {
     }
 }
 
+/// Room for the digits of a content's length, then the end of the header section.
+const LENGTH_ROOM: &[u8] = b"__________\r\n\r\n";
+const LENGTH_DIGITS_MAX: usize = LENGTH_ROOM.len() - b"\r\n\r\n".len();
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]
@@ -227,17 +303,53 @@ mod tests {
     #[test]
     fn each_event_is_given_once_over_all_threads() {
         let plan = Plan::new("h", 10_000, 7, ValueRule::Mod);
-        let mut taken: Vec<u64> = std::thread::scope(|scope| {
+        let mut taken: Vec<Slice> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| std::iter::from_fn(|| plan.take()).collect::<Vec<_>>()))
                 .collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!(taken.len(), 10_000);
-        taken.sort_unstable();
-        taken.dedup();
-        assert_eq!((taken.len(), plan.take()), (10_000, None));
-        assert_eq!(taken.into_iter().collect::<HashSet<_>>().len(), 10_000);
+        taken.sort_unstable_by_key(|slice| slice.first);
+        assert!(taken.iter().map(|slice| slice.first).eq(0..10_000));
+        assert!(taken.iter().all(|slice| slice.count == 1) && plan.take().is_none());
+    }
+
+    #[test]
+    fn batches_are_the_same_events_in_the_same_order() {
+        for (count, batch, last) in [(10, 3, 1), (9, 3, 3), (2, 5, 2), (1000, 1, 1)] {
+            let whole = Plan::new("h", count + 7, 7, ValueRule::Mod);
+            let plan = whole.batched(Batching::Lines { events: batch }).range(7, count + 7);
+            let slices: Vec<Slice> = std::iter::from_fn(|| plan.take()).collect();
+            let events = slices.iter().flat_map(|it| it.first..it.first + u64::from(it.count));
+            assert!(events.eq(7..count + 7), "{slices:?}");
+            assert_eq!(slices.last().map(|slice| slice.count), Some(last));
+        }
+    }
+
+    #[test]
+    fn a_batch_is_one_request() {
+        let slice = Slice { first: 999, count: 2 };
+        for (batching, media_type, body) in [
+            (
+                Batching::Lines { events: 2 },
+                "application/x-ndjson",
+                "{\"userId\":\"user_999\",\"value\":999}\n{\"userId\":\"user_1000\",\"value\":0}\n",
+            ),
+            (
+                Batching::Array { events: 2 },
+                "application/json",
+                "[{\"userId\":\"user_999\",\"value\":999},{\"userId\":\"user_1000\",\"value\":0}]",
+            ),
+        ] {
+            let mut out = b"before".to_vec();
+            let plan = Plan::new("h:1", 3_000, 75_000, ValueRule::Mod).batched(batching);
+            plan.write_request(slice, "A: b\r\n", &mut out);
+            let expected = format!(
+                "beforePOST /events HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -249,7 +361,8 @@ mod tests {
             (ValueRule::Const(0.1), 5, r#"{"userId":"user_5","value":0.1}"#),
         ] {
             let mut out = Vec::new();
-            Plan::new("h:1", 1, 75_000, rule).write_request(index, &mut out);
+            let slice = Slice { first: index, count: 1 };
+            Plan::new("h:1", 1, 75_000, rule).write_request(slice, "", &mut out);
             let expected = format!(
                 "POST /event HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
@@ -257,8 +370,9 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
         let (mut plain, mut padded) = (Vec::new(), Vec::new());
-        Plan::new("h", 1, 1, ValueRule::Mod).write_request(0, &mut plain);
-        Plan::new("h", 1, 1, ValueRule::Mod).padded(20).write_request(0, &mut padded);
+        let slice = Slice { first: 0, count: 1 };
+        Plan::new("h", 1, 1, ValueRule::Mod).write_request(slice, "", &mut plain);
+        Plan::new("h", 1, 1, ValueRule::Mod).padded(20).write_request(slice, "", &mut padded);
         assert_eq!(padded.len(), plain.len() + 20);
         assert!(padded.ends_with(br#""value":0,"pad":"xxxxxxxxxxx"}"#));
     }

@@ -1,4 +1,4 @@
-//! How far a run has come: a bar on a terminal, a line every 100,000 requests elsewhere.
+//! How far a run has come: a bar on a terminal, otherwise a line every 100,000 events.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::grouped;
-use crate::worker::MARK_REQUESTS;
+use crate::worker::MARK_EVENTS;
 
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -24,11 +24,11 @@ pub fn show(ended: &AtomicU64, count: u64, start: Instant, is_done: impl Fn() ->
         let done = is_done();
         let now = ended.load(Ordering::Relaxed);
         bar.set_position(now);
-        while !is_terminal && told + MARK_REQUESTS <= now {
-            told += MARK_REQUESTS;
+        while !is_terminal && told + MARK_EVENTS <= now {
+            told += MARK_EVENTS;
             let rate = now as f64 / start.elapsed().as_secs_f64();
             eprintln!(
-                "Completed {}/{} requests, {} requests/s",
+                "Completed {}/{} events, {} events/s",
                 grouped(told),
                 grouped(count),
                 grouped(rate as u64)

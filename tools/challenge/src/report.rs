@@ -1,4 +1,4 @@
-//! What a run has shown: a table for people, or one JSON document.
+//! What a run has shown, as a table or as one JSON document.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,28 +6,44 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::outcome::{Outcome, Retries};
 use crate::plan::Expected;
 use crate::server::Statistics;
-use crate::worker::Outcome;
 
 /// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub passed: bool,
     pub events: u64,
+    /// Events in a request, at the most.
+    pub batch: u32,
     pub connections: u32,
     pub pipeline: u32,
     pub seconds: f64,
     pub requests_per_second: f64,
+    pub events_per_second: f64,
+    /// Requests answered as counted, and their events.
     pub successes: u64,
+    pub events_counted: u64,
     pub errors: BTreeMap<String, u64>,
     pub reconnects: u64,
     pub moved_unsent: u64,
+    pub exactly_once: Option<ExactlyOnce>,
     pub latency_us: Latency,
-    /// Requests a second in each stretch of 100,000.
+    /// Events a second in each stretch of 100,000.
     pub timeline: Vec<f64>,
     pub server_resident_bytes: Option<u64>,
     pub checks: Vec<Check>,
+}
+
+/// What it took to be counted exactly once.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ExactlyOnce {
+    /// How often the server was killed, and how long it was away in all.
+    pub kills: u32,
+    pub away_seconds: f64,
+    #[serde(flatten)]
+    pub retries: Retries,
 }
 
 /// Percentiles in microseconds.
@@ -53,16 +69,19 @@ pub struct Check {
 /// How the run was made.
 pub struct Run {
     pub events: u64,
+    pub batch: u32,
     pub connections: u32,
     pub pipeline: u32,
     pub elapsed: Duration,
     pub timeline: Vec<f64>,
     pub server_resident_bytes: Option<u64>,
+    /// Kills of the server, and the time without it; `None` without producers.
+    pub kills: Option<(u32, Duration)>,
 }
 
 impl Report {
-    /// Puts the numbers side by side. It passes when nothing went wrong and the statistics, if they
-    /// were asked for, are exact.
+    /// Puts the numbers side by side. The run has passed if no request went wrong, all events were
+    /// answered as counted, and the statistics, if they were asked for, are exact.
     pub fn new(
         run: Run,
         outcome: Outcome,
@@ -74,17 +93,25 @@ impl Report {
         let seconds = run.elapsed.as_secs_f64();
         Report {
             passed: errors.is_empty()
-                && outcome.successes == run.events
+                && outcome.events == run.events
                 && checks.iter().all(|check| check.exact),
             events: run.events,
+            batch: run.batch,
             connections: run.connections,
             pipeline: run.pipeline,
             seconds,
-            requests_per_second: outcome.successes as f64 / seconds,
-            successes: outcome.successes,
+            requests_per_second: outcome.requests as f64 / seconds,
+            events_per_second: outcome.events as f64 / seconds,
+            successes: outcome.requests,
+            events_counted: outcome.events,
             errors,
             reconnects: outcome.reconnects,
             moved_unsent: outcome.moved,
+            exactly_once: run.kills.map(|(kills, away)| ExactlyOnce {
+                kills,
+                away_seconds: away.as_secs_f64(),
+                retries: outcome.retries,
+            }),
             latency_us: Latency {
                 p50: microseconds(0.5),
                 p90: microseconds(0.9),
@@ -98,20 +125,27 @@ impl Report {
         }
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> String {
         let mut text = String::new();
         let mut row = |name: &str, value: String| {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  {name:<16}{value}");
         };
-        row("requests", grouped(self.events));
+        let batches = if self.batch > 1 {
+            format!(", {} in a request", grouped(self.batch.into()))
+        } else {
+            String::new()
+        };
+        row("events", grouped(self.events) + &batches);
         row(
             "connections",
             format!("{}, {} in flight on each", grouped(self.connections.into()), self.pipeline),
         );
         row("time", format!("{:.3} s", self.seconds));
-        row("rate", format!("{} requests/s", grouped(self.requests_per_second as u64)));
+        let rate = format!("{} requests/s", grouped(self.requests_per_second as u64));
+        let events = format!("{} events/s, ", grouped(self.events_per_second as u64));
+        row("rate", if self.batch > 1 { events + &rate } else { rate });
         row("errors", if self.errors.is_empty() { "none".to_owned() } else { String::new() });
         for (kind, count) in &self.errors {
             row("", format!("{} {kind}", grouped(*count)));
@@ -125,6 +159,11 @@ impl Report {
                     grouped(self.reconnects)
                 ),
             );
+        }
+        if let Some(exactly_once) = &self.exactly_once {
+            for (name, value) in exactly_once.rows() {
+                row(name, value);
+            }
         }
         let Latency { p50, p90, p99, p999, max } = self.latency_us;
         let percentiles = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
@@ -151,6 +190,30 @@ impl Report {
         }
         let _ = writeln!(text, "\n  {}", if self.passed { "PASS" } else { "FAIL" });
         text
+    }
+}
+
+impl ExactlyOnce {
+    /// The rows of the table.
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let Retries { lost_connections, sent_again, duplicates, conflicts, busy } = self.retries;
+        let mut rows = vec![
+            ("lost", format!("{} connections with requests in flight", grouped(lost_connections))),
+            ("sent again", format!("{} requests", grouped(sent_again))),
+            ("duplicates", format!("{} recognized by the server", grouped(duplicates))),
+            (
+                "not counted",
+                format!("{} answered 409, {} answered 503", grouped(conflicts), grouped(busy)),
+            ),
+        ];
+        if self.kills > 0 {
+            let kills = format!(
+                "{} by SIGKILL, {:.2} s without a server in all",
+                self.kills, self.away_seconds
+            );
+            rows.insert(0, ("kills", kills));
+        }
+        rows
     }
 }
 
@@ -186,7 +249,7 @@ fn checks(expected: &Expected, statistics: Result<Statistics, String>) -> Vec<Ch
     ]
 }
 
-/// `1234567` as `1,234,567`.
+/// Returns `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -212,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_for_people() {
+    fn numbers_are_easy_to_read() {
         assert_eq!([0, 12, 1_234, 1_000_000].map(grouped), ["0", "12", "1,234", "1,000,000"]);
         assert_eq!([12.4, 1_500.0, 2e6].map(duration), ["12 us", "1.50 ms", "2.00 s"]);
     }
@@ -223,15 +286,17 @@ mod tests {
         let right = Statistics { events: 10, users: 5, sum: Some(1.5), avg: Some(0.15) };
         let passes = |successes, error: Option<&str>, statistics: Result<Statistics, String>| {
             let mut outcome = Outcome::new();
-            outcome.successes = successes;
+            (outcome.requests, outcome.events) = (1, successes);
             outcome.errors.extend(error.map(|kind| (kind.to_owned(), 1)));
             let run = Run {
                 events: 10,
+                batch: 10,
                 connections: 1,
                 pipeline: 1,
                 elapsed: Duration::from_secs(1),
                 timeline: vec![],
                 server_resident_bytes: None,
+                kills: None,
             };
             Report::new(run, outcome, Some((&expected, statistics))).passed
         };

@@ -1,10 +1,11 @@
-//! The server under test: where it is, its own process if we started it, and its statistics.
+//! The server under test: its address, its process if we started it, and its statistics.
 
-#![allow(unsafe_code)] // A child that must not outlive us arranges that before it runs.
+#![allow(unsafe_code)] // The child arranges, before it runs, that it does not outlive us.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 
 use crate::answer;
 
-/// How long a server may take to answer for the first time; Java is given its time.
+/// How long a server may take to answer for the first time. Java needs long.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -24,13 +25,22 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A server that takes the challenge.
 pub struct Server {
-    /// `host:port` as the URL has it.
+    /// `host:port` as in the URL.
     pub authority: String,
     pub address: SocketAddr,
-    child: Option<Child>,
+    spawned: Option<Spawned>,
 }
 
-/// What a server says of itself.
+/// A server that we started.
+struct Spawned {
+    child: Child,
+    /// The shell command, with everything in place.
+    command: String,
+    /// A directory for the server's state, removed at the end.
+    state: Option<PathBuf>,
+}
+
+/// The statistics of a server.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
 pub struct Statistics {
     #[serde(rename = "totalRequests")]
@@ -42,7 +52,7 @@ pub struct Statistics {
 }
 
 impl Server {
-    /// The server at an `http://` URL.
+    /// Returns the server at an `http://` URL.
     pub fn at(url: &str) -> Result<Server, String> {
         let authority =
             url.strip_prefix("http://").ok_or_else(|| format!("{url} must begin with http://"))?;
@@ -57,27 +67,44 @@ impl Server {
             .map_err(|error| format!("cannot resolve {authority}: {error}"))?
             .next();
         let address = address.ok_or_else(|| format!("{authority} has no address"))?;
-        Ok(Server { authority: authority.to_owned(), address, child: None })
+        Ok(Server { authority: authority.to_owned(), address, spawned: None })
     }
 
     /// Starts a server with a shell command on a free port, and waits until it answers.
     pub fn spawn(command: &str) -> Result<Server, String> {
         let port = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
-        let command = command.replace("{port}", &port.to_string());
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("exec {command}")).stdin(Stdio::null());
-        // Its output would mix with the report.
-        shell.stdout(Stdio::null());
-        // SAFETY: between fork and exec only prctl(2) is called, which may be.
-        unsafe {
-            shell.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
-        }
-        let child = shell.spawn().map_err(|error| format!("cannot start {command}: {error}"))?;
+        let mut command = command.replace("{port}", &port.to_string());
         let mut server = Server::at(&format!("http://127.0.0.1:{port}"))?;
-        server.child = Some(child);
+        let mut state = None;
+        if command.contains("{state}") {
+            let directory = std::env::temp_dir().join(format!("challenge-{}", std::process::id()));
+            std::fs::create_dir(&directory)
+                .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+            command = command.replace("{state}", &directory.display().to_string());
+            state = Some(directory);
+        }
+        server.spawned = Some(Spawned { child: start(&command)?, command, state });
+        server.wait_until_it_answers()?;
+        Ok(server)
+    }
+
+    /// Kills the server that we started, as a crash would, and starts it again with the same
+    /// command. Returns how long there was no server that answers.
+    pub fn kill_and_start(&mut self) -> Result<Duration, String> {
+        let spawned =
+            self.spawned.as_mut().ok_or("only a server that was spawned can be killed")?;
+        let killed_at = Instant::now();
+        let killed = spawned.child.kill().and_then(|()| spawned.child.wait());
+        killed.map_err(|error| format!("cannot kill the server: {error}"))?;
+        spawned.child = start(&spawned.command)?;
+        self.wait_until_it_answers()?;
+        Ok(killed_at.elapsed())
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<(), String> {
         let start = Instant::now();
-        while server.statistics().is_err() {
-            let child = server.child.as_mut().expect("it was started a moment ago");
+        while self.statistics().is_err() {
+            let Some(Spawned { child, command, .. }) = &mut self.spawned else { return Ok(()) };
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(format!("{command} ended before it answered: {status}"));
             }
@@ -86,7 +113,7 @@ impl Server {
             }
             thread::sleep(LOOK_INTERVAL);
         }
-        Ok(server)
+        Ok(())
     }
 
     /// Asks for the statistics.
@@ -114,10 +141,10 @@ impl Server {
         ))
     }
 
-    /// Resident memory of a server that we started, in bytes.
+    /// Returns the resident memory of a server that we started, in bytes.
     pub fn resident_bytes(&self) -> Option<u64> {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let id = self.spawned.as_ref()?.child.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
     }
@@ -138,21 +165,28 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        if let Some(id) = Pid::from_raw(child.id() as i32) {
-            // It may have ended by itself.
-            let _ = kill_process(id, Signal::TERM);
+        let Some(Spawned { mut child, state, .. }) = self.spawned.take() else { return };
+        stop(&mut child);
+        if let Some(state) = state {
+            let _ = std::fs::remove_dir_all(state);
         }
-        let start = Instant::now();
-        while matches!(child.try_wait(), Ok(None)) {
-            if start.elapsed() > STOP_PATIENCE {
-                eprintln!("challenge: the server does not stop, and is killed");
-                let _ = child.kill();
-                let _ = child.wait();
-                return;
-            }
-            thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+fn stop(child: &mut Child) {
+    if let Some(id) = Pid::from_raw(child.id() as i32) {
+        // It may have ended by itself.
+        let _ = kill_process(id, Signal::TERM);
+    }
+    let start = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if start.elapsed() > STOP_PATIENCE {
+            eprintln!("challenge: the server does not stop, and is killed");
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
         }
+        thread::sleep(LOOK_INTERVAL);
     }
 }
 
@@ -160,6 +194,19 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Starts a shell command in our place, so that its process is the server itself.
+fn start(command: &str) -> Result<Child, String> {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec {command}")).stdin(Stdio::null());
+    // Its output would mix with the report.
+    shell.stdout(Stdio::null());
+    // SAFETY: between fork and exec only prctl(2) is called, which is allowed there.
+    unsafe {
+        shell.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
+    }
+    shell.spawn().map_err(|error| format!("cannot start {command}: {error}"))
 }
 
 fn free_port() -> io::Result<u16> {

@@ -1,53 +1,42 @@
 //! The client against servers that misbehave: it reports what happened, and passes only what is
 //! exact.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::Command;
+mod fake;
+
+use std::io::BufReader;
+use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use fake::{Counts, Request, ok};
 use serde_json::Value;
 
-/// What a server does with its `n`-th event, counted from 1.
-type Behaviour = fn(n: u64, stream: &mut TcpStream) -> After;
+/// What a server does with its `n`-th request that has events, counted from 1.
+type Behaviour = fn(n: u64, request: &Request, stream: &mut TcpStream) -> After;
 
 /// What becomes of the connection.
 #[derive(PartialEq)]
 enum After {
     Stays,
     Closes,
-    /// The event was not counted.
+    /// The events were not counted.
     Refused,
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-#[derive(Default)]
-struct Counts {
-    events: u64,
-    users: std::collections::BTreeSet<String>,
-    sum: f64,
-}
-
-/// A server that counts rightly but behaves so; `lie` is added to the count it answers.
+/// A server that counts rightly and answers like this; `lie` is added to the count that it answers.
 fn server(behaviour: Behaviour, lie: u64) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let (counts, seen) = (Arc::new(Mutex::new(Counts::default())), Arc::new(AtomicU64::new(0)));
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let (counts, seen) = (Arc::clone(&counts), Arc::clone(&seen));
-            thread::spawn(move || serve(stream, &counts, &seen, behaviour, lie));
-        }
-    });
-    url
+    let (counts, seen) = (Mutex::new(Counts::default()), AtomicU64::new(0));
+    fake::serve(move |stream| {
+        let _ = answer_all(stream, &counts, &seen, behaviour, lie);
+    })
 }
 
-/// Answers one connection's requests; `None` at its end.
-fn serve(
+/// Answers one connection's requests. Returns `None` at its end.
+fn answer_all(
     stream: TcpStream,
     counts: &Mutex<Counts>,
     seen: &AtomicU64,
@@ -57,44 +46,18 @@ fn serve(
     let mut write = stream.try_clone().ok()?;
     let mut read = BufReader::new(stream);
     loop {
-        let mut line = String::new();
-        read.read_line(&mut line).ok().filter(|&bytes| bytes > 0)?;
-        let is_event = line.starts_with("POST /event");
-        let mut length = 0;
-        loop {
-            line.clear();
-            read.read_line(&mut line).ok()?;
-            if line == "\r\n" {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("Content-Length: ") {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        let mut body = vec![0; length];
-        read.read_exact(&mut body).ok()?;
-        if !is_event {
-            let counts = counts.lock().ok()?;
-            let (events, users, sum) = (counts.events, counts.users.len(), counts.sum);
-            // A server that has counted something lies about it.
-            let events = if events > 0 { events + lie } else { 0 };
-            let average = if events == 0 { 0.0 } else { sum / events as f64 };
-            let body = format!(
-                r#"{{"totalRequests":{events},"uniqueUsers":{users},"sum":{sum:?},"avg":{average:?}}}"#
-            );
-            write!(write, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).ok()?;
+        let request = fake::read_request(&mut read)?;
+        // Locked until the events are counted, so that no answer of /stats comes between the answer
+        // to an event and its count.
+        let mut counts = counts.lock().ok()?;
+        if !request.is_event {
+            say(&mut write, counts.statistics(lie));
             return None;
         }
         let n = seen.fetch_add(1, Ordering::Relaxed) + 1;
-        // Locked until the event is counted, so that no answer of /stats comes between the answer
-        // to an event and its count.
-        let mut counts = counts.lock().ok()?;
-        let after = behaviour(n, &mut write);
+        let after = behaviour(n, &request, &mut write);
         if after != After::Refused {
-            let event: Value = serde_json::from_slice(&body).ok()?;
-            counts.events += 1;
-            counts.users.insert(event["userId"].as_str()?.to_owned());
-            counts.sum += event["value"].as_f64()?;
+            counts.count(&request);
         }
         if after == After::Closes {
             return None;
@@ -104,34 +67,25 @@ fn serve(
 
 /// Runs the client; its exit status and report.
 fn challenge(url: &str, arguments: &[&str]) -> (Option<i32>, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_challenge"))
-        .args([url, "--json", "--events", "3000", "--connections", "10", "--users", "70"])
-        .args(arguments)
-        .output()
-        .expect("the client runs");
-    let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    (output.status.code(), report)
+    fake::challenge(&[&[url], arguments].concat())
 }
 
-fn say(stream: &mut TcpStream, answer: &[u8]) -> After {
-    match stream.write_all(answer) {
-        Ok(()) => After::Stays,
-        Err(_) => After::Closes,
-    }
+fn say(stream: &mut TcpStream, answer: impl AsRef<[u8]>) -> After {
+    if fake::say(stream, answer) { After::Stays } else { After::Closes }
 }
 
 #[test]
-fn a_good_server_passes_whatever_the_shape_of_its_answers() {
+fn a_good_server_passes_with_answers_of_any_shape() {
     let shapes: [Behaviour; 4] = [
-        |_, stream| say(stream, OK),
-        |_, stream| say(stream, b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"),
-        |_, stream| {
+        |_, _, stream| say(stream, OK),
+        |_, _, stream| say(stream, b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"),
+        |_, _, stream| {
             say(
                 stream,
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
             )
         },
-        |_, stream| say(stream, b"HTTP/1.1 204 No Content\r\n\r\n"),
+        |_, _, stream| say(stream, b"HTTP/1.1 204 No Content\r\n\r\n"),
     ];
     for shape in shapes {
         for arguments in [
@@ -147,19 +101,62 @@ fn a_good_server_passes_whatever_the_shape_of_its_answers() {
 }
 
 #[test]
+fn batches_are_counted_event_by_event() {
+    for (arguments, requests) in [
+        (&["--batch", "1"][..], 3000),
+        (&["--batch", "100"], 30),
+        (&["--batch", "70", "--array"], 43),
+        (&["--batch", "70", "--pipeline", "4", "--threads", "3", "--value", "half"], 43),
+        (&["--batch", "5000", "--connections", "1", "--warm-up", "500"], 1),
+        (&["--batch", "64", "--rate", "500", "--padding", "50"], 47),
+    ] {
+        let (code, report) =
+            challenge(&server(|_, request, stream| say(stream, ok(request)), 0), arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {report}");
+        assert_eq!(
+            (&report["successes"], &report["events_counted"]),
+            (&requests.into(), &3000.into()),
+            "{arguments:?}"
+        );
+        let ratio = report["events_per_second"].as_f64().expect("a rate")
+            / report["requests_per_second"].as_f64().expect("a rate");
+        assert!((ratio - 3000.0 / f64::from(requests)).abs() < 1e-6, "{report}");
+    }
+}
+
+#[test]
+fn a_batch_whose_answer_has_another_count_is_an_error() {
+    let fewer: Behaviour = |n, request, stream| match n {
+        7 => say(stream, fake::answer("200 OK", "", "{\"counted\":99}")),
+        8 => say(stream, OK),
+        9 => say(stream, fake::answer("200 OK", "", "[]")),
+        10 => {
+            say(stream, fake::answer("413 Content Too Large", "", "{\"error\":\"large\"}"));
+            After::Refused
+        }
+        _ => say(stream, ok(request)),
+    };
+    let (code, report) = challenge(&server(fewer, 0), &["--batch", "100"]);
+    let wrong = "answer with another count than that of the batch";
+    let expected = serde_json::json!({ wrong: 3, "status 413": 1 });
+    assert_eq!((code, &report["errors"]), (Some(1), &expected), "{report}");
+    assert_eq!(report["events_counted"], 2600);
+}
+
+#[test]
 fn a_server_that_closes_after_answers_costs_reconnects_and_no_event() {
-    let announced: Behaviour = |n, stream| match n % 7 {
+    let announced: Behaviour = |n, _, stream| match n % 7 {
         0 => {
             say(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             After::Closes
         }
         _ => say(stream, OK),
     };
-    let in_silence: Behaviour = |n, stream| {
+    let in_silence: Behaviour = |n, _, stream| {
         say(stream, OK);
         if n.is_multiple_of(7) { After::Closes } else { After::Stays }
     };
-    let until_close: Behaviour = |_, stream| {
+    let until_close: Behaviour = |_, _, stream| {
         say(stream, b"HTTP/1.0 200 OK\r\n\r\nhello");
         After::Closes
     };
@@ -179,7 +176,7 @@ fn a_server_that_closes_after_answers_costs_reconnects_and_no_event() {
 
 #[test]
 fn what_is_refused_is_an_error() {
-    let busy: Behaviour = |n, stream| match n % 10 {
+    let busy: Behaviour = |n, _, stream| match n % 10 {
         0 => {
             say(stream, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
             After::Refused
@@ -195,7 +192,7 @@ fn what_is_refused_is_an_error() {
 
 #[test]
 fn an_answer_that_never_comes_is_an_error_and_the_event_is_not_sent_again() {
-    let silent: Behaviour = |n, stream| if n == 1000 { After::Stays } else { say(stream, OK) };
+    let silent: Behaviour = |n, _, stream| if n == 1000 { After::Stays } else { say(stream, OK) };
     let (code, report) = challenge(&server(silent, 0), &["--timeout", "0.5"]);
     assert_eq!(
         (code, &report["errors"]["unanswered: time-out"], &report["successes"]),
@@ -207,7 +204,7 @@ fn an_answer_that_never_comes_is_an_error_and_the_event_is_not_sent_again() {
         "{report}"
     );
 
-    let dropped: Behaviour = |n, stream| if n == 1000 { After::Closes } else { say(stream, OK) };
+    let dropped: Behaviour = |n, _, stream| if n == 1000 { After::Closes } else { say(stream, OK) };
     let (code, report) = challenge(&server(dropped, 0), &[]);
     assert_eq!((code, &report["successes"]), (Some(1), &2999.into()), "{report}");
 }
@@ -215,7 +212,7 @@ fn an_answer_that_never_comes_is_an_error_and_the_event_is_not_sent_again() {
 #[test]
 fn no_answer_is_taken_for_one() {
     let garbled: Behaviour =
-        |n, stream| say(stream, if n == 50 { b"NONSENSE\r\n\r\n" } else { OK });
+        |n, _, stream| say(stream, if n == 50 { b"NONSENSE\r\n\r\n" } else { OK });
     let (code, report) = challenge(&server(garbled, 0), &[]);
     assert_eq!(
         (code, &report["errors"]["unanswered: malformed answer"]),
@@ -226,14 +223,14 @@ fn no_answer_is_taken_for_one() {
 
 #[test]
 fn statistics_that_are_off_by_one_fail() {
-    let (code, report) = challenge(&server(|_, stream| say(stream, OK), 1), &[]);
+    let (code, report) = challenge(&server(|_, _, stream| say(stream, OK), 1), &[]);
     assert_eq!((code, &report["errors"]), (Some(1), &serde_json::json!({})));
     assert_eq!(report["checks"][0]["exact"], false);
 }
 
 #[test]
 fn a_server_that_has_counted_before_is_not_measured() {
-    let url = server(|_, stream| say(stream, OK), 0);
+    let url = server(|_, _, stream| say(stream, OK), 0);
     assert_eq!(challenge(&url, &[]).0, Some(0));
     assert_eq!(challenge(&url, &[]).0, Some(2));
 }
@@ -248,7 +245,7 @@ fn a_server_that_is_not_there_is_an_error() {
 #[test]
 fn a_rate_is_kept_and_latency_counts_from_when_a_request_was_due() {
     // The server stalls once; at a rate, all requests due meanwhile have waited.
-    let stalls: Behaviour = |n, stream| {
+    let stalls: Behaviour = |n, _, stream| {
         if n == 1500 {
             thread::sleep(Duration::from_millis(300));
         }
