@@ -93,11 +93,6 @@ pub const WORDS: &[&str] = &[
     "src/sys/descriptors.rs",
     "src/sys/passing.rs",
     "src/sys/sandbox.rs",
-    // tools/challenge
-    "tools/challenge/src/answer.rs",
-    "tools/challenge/src/pace.rs",
-    "tools/challenge/src/plan.rs",
-    "tools/challenge/src/worker.rs",
     // (top)
     "README.md",
     "ARCHITECTURE.md",
