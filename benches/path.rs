@@ -118,7 +118,9 @@ fn path(c: &mut Criterion) {
                 app.request(&peer, &request, &mut out);
                 at += consumed;
             }
-            app.settle(&mut out);
+            app.commit();
+            app.answer(0..app.staged(), &mut out);
+            app.settled();
             out.len()
         };
         // All users known, everything touched once.

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use dashmap::DashSet;
+use millrace::limits::BATCH_EVENTS_MAX;
 use millrace::stats::sum::Sum;
-use millrace::stats::{BATCH_EVENTS_MAX, Shard, Statistics};
+use millrace::stats::{Shard, Statistics};
 
 /// Users of the challenge.
 const USERS: usize = 75_000;
@@ -81,7 +82,7 @@ fn sums(criterion: &mut Criterion) {
         });
         group.bench_function(format!("exact, {name}"), |b| {
             let mut sum = Sum::ZERO;
-            b.iter(|| sum.add_all(black_box(values)));
+            b.iter(|| sum.add_all(black_box(values), |&value| value));
         });
         group.bench_function(format!("exact, one by one, {name}"), |b| {
             let mut sum = Sum::ZERO;
@@ -91,7 +92,7 @@ fn sums(criterion: &mut Criterion) {
     group.finish();
     let mut group = criterion.benchmark_group("sum");
     let mut sum = Sum::ZERO;
-    sum.add_all(&mixed);
+    sum.add_all(&mixed, |&value| value);
     group.bench_function("merge", |b| {
         let mut total = Sum::ZERO;
         b.iter(|| total.merge(black_box(&sum)));
@@ -155,20 +156,20 @@ fn commits(criterion: &mut Criterion) {
     let statistics = Statistics::new(2, KEYS, None);
     let mut shard = statistics.shard(0);
     fill(&mut shard, &ids);
-    group.bench_function("nothing", |b| b.iter(|| shard.commit()));
+    group.bench_function("nothing", |b| b.iter(|| shard.commit().is_none()));
     for batch in [1, 2, 16, 64] {
         let mut ids = ids.iter().cycle();
         group.throughput(Throughput::Elements(batch));
         group.bench_function(format!("{batch} of known users"), |b| {
             b.iter(|| {
                 ids.by_ref().take(batch as usize).for_each(|id| shard.stage(id.as_bytes(), 0.5));
-                shard.commit()
+                shard.commit().is_none()
             });
         });
         group.bench_function(format!("{batch} of one user"), |b| {
             b.iter(|| {
                 (0..batch).for_each(|_| shard.stage(b"user_12345", 0.5));
-                shard.commit()
+                shard.commit().is_none()
             });
         });
     }
@@ -192,7 +193,7 @@ fn sizes(criterion: &mut Criterion) {
         group.bench_function(format!("{size} users"), |b| {
             b.iter(|| {
                 batches.next().unwrap().iter().for_each(|id| shard.stage(id, 0.5));
-                shard.commit()
+                shard.commit().is_none()
             });
         });
     }

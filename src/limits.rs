@@ -9,6 +9,10 @@ pub const USER_ID_BYTES_MAX: usize = 256;
 /// Levels of arrays and objects a skipped member's value may be nested.
 pub const JSON_DEPTH_MAX: usize = 128;
 
+/// Events that a worker commits at once if they are single: enough that the cost of a section is
+/// spread thin, few enough that a section, for which a reader may wait, lasts some microseconds.
+pub const BATCH_EVENTS_MAX: usize = 64;
+
 // The request, RFC 9112.
 
 /// Empty lines before a request line that are ignored (RFC 9112, 2.2); one more is answered `400`.
@@ -57,9 +61,11 @@ pub const PORT_DEFAULT: u16 = 8080;
 /// connection, the others of its worker wait for no more than these to be answered.
 pub const TURN_BYTES_MAX: usize = 16 * 1024;
 /// Requests of one connection answered in one turn, then the next connection has its turn.
-pub const TURN_REQUESTS_MAX: usize = 256;
+pub const TURN_REQUESTS_MAX: u32 = 256;
 /// Answers of one connection that are written before it has to read some.
 pub const TURN_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of answers that wait for a commit, over all connections of a worker, before it is made.
+pub const ROUND_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Answers of one connection that the kernel holds beyond what is on its way to the peer; about two
 /// turns' worth (`TCP_NOTSENT_LOWAT`, tcp(7)).
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
@@ -150,14 +156,14 @@ pub const LOG_FINISH_MS: u64 = 5_000;
 pub const LIVE_TICK_MS: u64 = 250;
 /// Watchers at a time; further ones are told `503`. Each costs some 5 µs of a processor four times a
 /// second.
-pub const LIVE_WATCHERS_MAX: u64 = 4_096;
+pub const STREAMS_MAX: u64 = 4_096;
 /// Bytes that the kernel may hold for a watcher (which it doubles for its own needs): some seconds'
 /// worth of readings.
-pub const LIVE_SEND_QUEUE_BYTES: usize = 8 * 1024;
+pub const STREAM_SEND_QUEUE_BYTES: usize = 8 * 1024;
 /// How soon a browser may come back when its stream has ended.
 pub const LIVE_RETRY_MS: u64 = 1_000;
 /// How long a watcher may take nothing.
-pub const LIVE_STALL_MS: u64 = 30_000;
+pub const STREAM_STALL_MS: u64 = 30_000;
 
 // A question for another server's health.
 

@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event", &["limits"]),
     ("stats", &["limits"]),
     ("server", &["limits", "log", "mailbox", "sys", "http"]),
-    ("app", &["limits", "log", "mailbox", "sys", "http", "event", "stats", "server", "options"]),
+    ("app", &["limits", "log", "sys", "http", "event", "stats", "server", "options"]),
     ("health", &["limits", "options"]),
     ("service", &["log", "sys"]),
     ("handover", &["limits", "sys", "server", "stats"]),

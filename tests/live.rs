@@ -242,5 +242,5 @@ fn the_page_comes_whole_or_compressed_with_a_policy_that_lets_nothing_else_in() 
     let head = ask("HEAD", "http://t", "");
     let length = page.content.len().to_string();
     assert_eq!((head.status, head.field("content-length")), (200, Some(length.as_str())));
-    assert_eq!(ask("POST", "/", "").field("allow"), Some("GET, HEAD"));
+    assert_eq!(ask("POST", "/", "").field("allow"), Some("GET, HEAD, OPTIONS"));
 }

@@ -14,6 +14,8 @@ use crate::log;
 
 /// The access log of one worker.
 pub struct AccessLog {
+    /// Lines of requests since the last [`settle`](Self::settle), in the order of the requests.
+    pending: Vec<Line>,
     lines: Vec<u8>,
     unix_s: u64,
     date: String,
@@ -22,7 +24,7 @@ pub struct AccessLog {
 impl AccessLog {
     /// No lines yet.
     pub fn new() -> Self {
-        AccessLog { lines: Vec::new(), unix_s: 0, date: common_log_date(0) }
+        AccessLog { pending: Vec::new(), lines: Vec::new(), unix_s: 0, date: common_log_date(0) }
     }
 
     /// Brings the date of the lines to `unix_s`.
@@ -33,14 +35,8 @@ impl AccessLog {
         }
     }
 
-    /// Notes a request and its answer.
-    pub fn request(
-        &mut self,
-        peer: &SocketAddr,
-        request: &Request<'_>,
-        status: Status,
-        answer: &[u8],
-    ) {
+    /// Begins the line of a request; [`complete`](Self::complete) follows with the answer.
+    pub fn draft(&mut self, peer: &SocketAddr, request: &Request<'_>) -> Draft {
         let method = match request.method {
             Method::Get => "GET",
             Method::Head => "HEAD",
@@ -62,12 +58,38 @@ impl AccessLog {
         let target = String::from_utf8_lossy(request.target());
         let request_line = format!("{method} {target} {version}");
         let [referer, user_agent] = ["Referer", "User-Agent"].map(|name| request.field(name));
-        self.line(peer, &request_line, status, answer, [referer, user_agent]);
+        self.begin(peer, &request_line, [referer, user_agent])
+    }
+
+    /// Completes a line with the answer.
+    pub fn complete(&mut self, draft: Draft, status: Status, answer: &[u8]) {
+        let head_end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        let content_bytes = head_end.map_or(0, |at| answer.len() - at - 4);
+        if let Some(line) = self.pending.get_mut(draft.0) {
+            line.outcome = Some((status, content_bytes));
+        }
     }
 
     /// Notes a request that could not be read.
     pub fn refused(&mut self, peer: &SocketAddr, status: Status, answer: &[u8]) {
-        self.line(peer, "-", status, answer, [None, None]);
+        let draft = self.begin(peer, "-", [None, None]);
+        self.complete(draft, status, answer);
+    }
+
+    /// Moves the lines of answered requests to the output, in the order of the requests. A request
+    /// without an answer by now gets none, and no line.
+    pub fn settle(&mut self) {
+        for Line { before, behind, outcome } in self.pending.drain(..) {
+            if let Some((status, content_bytes)) = outcome {
+                self.lines.extend_from_slice(&before);
+                // Writing to a Vec cannot fail.
+                let _ = write!(self.lines, " {} {content_bytes}", status.code());
+                self.lines.extend_from_slice(&behind);
+            }
+        }
+        if self.lines.len() >= ACCESS_LOG_BUFFER_BYTES {
+            self.flush();
+        }
     }
 
     /// Writes the lines out.
@@ -78,36 +100,46 @@ impl AccessLog {
         }
     }
 
-    fn line(
+    fn begin(
         &mut self,
         peer: &SocketAddr,
         request_line: &str,
-        status: Status,
-        answer: &[u8],
         fields: [Option<&[u8]>; 2],
-    ) {
-        let (ip, date, code) = (peer.ip().to_canonical(), &self.date, status.code());
-        let head_end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-        let content_bytes = head_end.map_or(0, |at| answer.len() - at - 4);
-        // Writing to a Vec cannot fail.
-        let _ = write!(self.lines, "{ip} - - [{date}] \"");
-        quote(&mut self.lines, request_line.as_bytes());
-        let _ = write!(self.lines, "\" {code} {content_bytes}");
+    ) -> Draft {
+        let (ip, date) = (peer.ip().to_canonical(), &self.date);
+        let mut before = format!("{ip} - - [{date}] \"").into_bytes();
+        quote(&mut before, request_line.as_bytes());
+        before.push(b'"');
+        let mut behind = Vec::new();
         for value in fields {
-            self.lines.extend_from_slice(b" \"");
-            quote(&mut self.lines, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));
-            self.lines.push(b'"');
+            behind.extend_from_slice(b" \"");
+            quote(&mut behind, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));
+            behind.push(b'"');
         }
-        self.lines.push(b'\n');
-        if self.lines.len() >= ACCESS_LOG_BUFFER_BYTES {
-            self.flush();
-        }
+        behind.push(b'\n');
+        self.pending.push(Line { before, behind, outcome: None });
+        Draft(self.pending.len() - 1)
     }
+}
+
+/// The place of a line that has no answer yet.
+#[derive(Clone, Copy)]
+pub struct Draft(usize);
+
+/// A line under construction.
+struct Line {
+    /// The part before the status.
+    before: Vec<u8>,
+    /// The part behind the number of bytes.
+    behind: Vec<u8>,
+    /// The status, and the bytes of content.
+    outcome: Option<(Status, usize)>,
 }
 
 impl Drop for AccessLog {
     /// The last requests of a worker are answered after its last round.
     fn drop(&mut self) {
+        self.settle();
         self.flush();
     }
 }

@@ -2,7 +2,8 @@
 //! it reads, the answers are those for the bytes in one piece, and what is counted is what a plain
 //! reading of the same bytes says.
 
-use super::{App, Shared};
+use super::front::App;
+use super::shared::Shared;
 use crate::event::{self, Scratch};
 use crate::http::{Exchange, Memo, Method, Step};
 use crate::options::{Invocation, parse};

@@ -2,38 +2,15 @@
 
 use std::fmt::{Display, Write};
 
-use super::Shared;
-use super::live::Live;
-use super::routes::Route;
+use super::meters::{RequestMeters, Row};
+use super::shared::Shared;
 use crate::event::EventError;
 use crate::http::weights::weight;
 use crate::http::{HttpError, Status};
 use crate::log;
 use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
+use crate::server::streams::Streams;
 use crate::sys::process::Process;
-
-/// Rows of the table of requests: the routes, and what matched none.
-const ROW_COUNT: usize = Route::COUNT + 1;
-
-/// What one worker counts of its requests; aligned so that no two workers share a cache line.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct RequestMeters {
-    requests: [[Cell; Status::ALL.len()]; ROW_COUNT],
-    /// Bodies that were no event.
-    pub event_errors: [Cell; EventError::ALL.len()],
-    /// Events refused because of `--max-users`.
-    pub users_refused: Cell,
-}
-
-impl RequestMeters {
-    /// Counts requests that were answered with this status; `None` for those without a route.
-    #[inline(always)]
-    pub fn count(&self, route: Option<Route>, status: Status, requests: u64) {
-        let row = route.map_or(Route::COUNT, |route| route as usize);
-        self.requests[row][status as usize].add(requests);
-    }
-}
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,13 +96,13 @@ fn float(value: f64) -> String {
     ryu::Buffer::new().format(value).to_owned()
 }
 
-/// Writes the whole page.
-pub fn write(out: &mut Vec<u8>, shared: &Shared, format: Format) {
+/// Writes the whole page. `rows` are the routes with their labels.
+pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: Format) {
     let mut page = Page { text: String::with_capacity(16 * 1024), format };
     write_statistics(&mut page, shared);
-    write_requests(&mut page, shared);
+    write_requests(&mut page, shared, rows);
     write_durations(&mut page, &shared.server_meters);
-    write_connections(&mut page, &shared.server_meters, &shared.live);
+    write_connections(&mut page, &shared.server_meters, &shared.streams);
     write_logs(&mut page);
     write_process(&mut page);
     if format == Format::OpenMetrics {
@@ -189,7 +166,7 @@ fn write_durations(page: &mut Page, meters: &[Meters]) {
     family.part("_count", &[], count);
 }
 
-fn write_requests(page: &mut Page, shared: &Shared) {
+fn write_requests(page: &mut Page, shared: &Shared, rows: &[(Row, &str)]) {
     let meters = &shared.request_meters;
     let total = |cell: &dyn Fn(&RequestMeters) -> u64| meters.iter().map(cell).sum::<u64>();
     let mut family = page.family(
@@ -197,14 +174,11 @@ fn write_requests(page: &mut Page, shared: &Shared) {
         "counter",
         "Requests answered, by route and status code.",
     );
-    let rows = Route::all()
-        .map(|(_, route)| (route.label(), route as usize))
-        .chain([("none", Route::COUNT)]);
-    for (label, row) in rows {
+    for &(row, label) in rows {
         for status in Status::ALL {
-            let count = total(&|meters| meters.requests[row][status as usize].read());
+            let count = total(&|meters| meters.answered(row, status));
             // The usual answer is listed from the start, so that its rate is known from the start.
-            if count > 0 || (row < Route::COUNT && status == Status::Ok) {
+            if count > 0 || (row != Row::NONE && status == Status::Ok) {
                 family.labelled(&[("route", &label), ("code", &status.code())], count);
             }
         }
@@ -239,7 +213,7 @@ pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u6
         .chain([("panic", server(&|it| &it.panics))])
 }
 
-fn write_connections(page: &mut Page, meters: &[Meters], live: &Live) {
+fn write_connections(page: &mut Page, meters: &[Meters], streams: &Streams) {
     let total = |cell: &dyn Fn(&Meters) -> &Cell| {
         meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
     };
@@ -252,7 +226,7 @@ fn write_connections(page: &mut Page, meters: &[Meters], live: &Live) {
         family
             .labelled(&[("state", &label)], total(&|meters| &meters.activities[activity as usize]));
     }
-    family.labelled(&[("state", &"watching")], live.watching());
+    family.labelled(&[("state", &"watching")], streams.open());
     let mut family =
         page.family("millrace_worker_connections", "gauge", "Connections open now, by worker.");
     for (worker, meters) in meters.iter().enumerate() {
@@ -274,7 +248,7 @@ fn write_connections(page: &mut Page, meters: &[Meters], live: &Live) {
     for (closed, label) in Closed::ALL {
         family.labelled(&[("reason", &label)], total(&|meters| &meters.closed[closed as usize]));
     }
-    family.labelled(&[("reason", &"watching_ended")], live.ended());
+    family.labelled(&[("reason", &"watching_ended")], streams.ended());
     page.family("millrace_received_bytes_total", "counter", "Bytes received from clients.")
         .value(total(&|meters| &meters.received_bytes));
     page.family("millrace_sent_bytes_total", "counter", "Bytes sent to clients.")

@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 
 use super::Handler;
 use super::buffers::Buffers;
-use super::connection::{Connection, Desk, Next};
+use super::connection::{Connection, Desk, Next, Turn};
 use super::meters::{Closed, Meters};
+use super::round::Others;
 use super::stream::Stream;
 use crate::http::Memo;
 use crate::limits::{
@@ -111,6 +112,7 @@ pub fn converse<H: Handler>(
     let unsent_bytes_max = 2 * TURN_ANSWER_BYTES_MAX;
     let (meters, mut buffers, mut memo) = (Meters::default(), Buffers::default(), Memo::default());
     let (mut output, mut room) = (Vec::new(), vec![0; script.turn_bytes]);
+    let mut others = Others::default();
     let mut peer = Peer {
         input,
         received: 0,
@@ -138,8 +140,7 @@ pub fn converse<H: Handler>(
             let finished = peer.arrived == input.len() && !writable;
             peer.arrived = input.len().min(peer.arrived + piece_bytes);
             peer.closed |= finished;
-            connection.readable = true;
-            connection.read_closed |= finished;
+            connection.note_input(finished);
         }
         let mut turns = 0;
         let next = loop {
@@ -148,12 +149,22 @@ pub fn converse<H: Handler>(
                 memo: &mut memo,
                 input: &mut room,
                 output: &mut output,
+                others: &mut others,
                 buffers: &mut buffers,
                 meters: &meters,
                 draining: false,
                 ready_ns: 0,
             };
-            let next = connection.turn(&mut desk);
+            let next = match connection.turn(&mut desk) {
+                Turn::Over(next) => next,
+                Turn::Owing(debt) => {
+                    desk.handler.commit();
+                    let next = connection.answer(&debt, &mut desk);
+                    desk.others.clear();
+                    desk.handler.settled();
+                    next
+                }
+            };
             let (held_bytes, unsent_bytes) = connection.lent_bytes();
             assert!(held_bytes <= held_bytes_max, "{held_bytes} bytes held");
             assert!(unsent_bytes <= unsent_bytes_max, "{unsent_bytes} bytes unsent");

@@ -64,6 +64,13 @@ impl<T> Slab<T> {
         Key { index, generation: slot.generation }
     }
 
+    /// Returns the key that the next inserted value will have.
+    pub fn next_key(&self) -> Key {
+        let index = self.free.last().copied().unwrap_or(self.slots.len() as u32);
+        let generation = self.slots.get(index as usize).map_or(0, |slot| slot.generation);
+        Key { index, generation }
+    }
+
     /// The value, unless it has been removed.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
@@ -107,7 +114,10 @@ mod tests {
         let mut slab = Slab::new();
         let first = slab.insert("first");
         assert_eq!(slab.remove(first), Some("first"));
+        let next = slab.next_key();
         let second = slab.insert("second");
+        assert_eq!(second, next);
+        assert_eq!(slab.next_key(), Key { index: 1, generation: 0 });
         assert_eq!(first.index, second.index);
         assert_eq!(slab.get_mut(first), None);
         assert_eq!(slab.remove(first), None);

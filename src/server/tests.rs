@@ -5,18 +5,35 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use std::io;
+use std::sync::Arc;
+
+use super::meters::Meters;
 use super::*;
 use crate::http::{Content, Persistence, Responses, Status};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Answers with how many requests it has seen; panics at `/panic`, or when it settles after
-/// `/panic-later`.
+/// Answers with the number of requests it has committed; panics at `/panic`, when it commits after
+/// `/panic-at-commit`, or when it answers after `/panic-at-answer`.
 struct Fragile {
     responses: Responses,
-    answered: usize,
-    owed: usize,
-    panics_later: bool,
+    committed: usize,
+    staged: u32,
+    panics_at_commit: bool,
+    panics_at_answer: bool,
+}
+
+impl Fragile {
+    fn new() -> Fragile {
+        Fragile {
+            responses: Responses::new(0),
+            committed: 0,
+            staged: 0,
+            panics_at_commit: false,
+            panics_at_answer: false,
+        }
+    }
 }
 
 impl Handler for Fragile {
@@ -24,35 +41,53 @@ impl Handler for Fragile {
         self.responses.refresh(unix_s);
     }
 
-    fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) -> After {
+    fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) -> Reply {
         assert_ne!(request.path(), b"/panic", "asked to panic");
-        self.panics_later |= request.path() == b"/panic-later";
-        self.owed += 1;
-        After::GoOn
+        self.panics_at_commit |= request.path() == b"/panic-at-commit";
+        self.panics_at_answer |= request.path() == b"/panic-at-answer";
+        self.staged += 1;
+        Reply::Staged
     }
 
-    fn detached(&mut self, _: Detached) {}
+    fn staged(&self) -> u32 {
+        self.staged
+    }
 
-    fn settle(&mut self, out: &mut Vec<u8>) {
-        assert!(!self.panics_later, "asked to panic later");
-        for _ in 0..std::mem::take(&mut self.owed) {
-            self.answered += 1;
-            let content = self.answered.to_string();
+    fn commits_once_a_round(&self) -> bool {
+        false
+    }
+
+    fn commit(&mut self) {
+        assert!(!self.panics_at_commit, "asked to panic at the commit");
+    }
+
+    fn answer(&mut self, staged: Range<u32>, out: &mut Vec<u8>) {
+        assert!(!self.panics_at_answer, "asked to panic at an answer");
+        for _ in staged {
+            self.committed += 1;
+            let content = self.committed.to_string();
             let content = Content::Bytes("text/plain", content.as_bytes());
             self.responses.write(out, Status::Ok, Persistence::Implied, "", content);
         }
     }
 
+    fn settled(&mut self) {
+        self.staged = 0;
+        self.panics_at_answer = false;
+    }
+
     fn round_over(&mut self) {}
 
-    fn abandon(&mut self) {
-        self.owed = 0;
-        self.panics_later = false;
+    fn abandon(&mut self, from: u32) {
+        self.staged = from;
+        self.panics_at_commit = false;
     }
 
     fn refuse(&mut self, _: &SocketAddr, _: Refusal, _: &mut Vec<u8>) {}
 
     fn overloaded(&mut self, _: &mut Vec<u8>) {}
+
+    fn detached(&mut self, _: Detached) {}
 
     fn drain(&mut self) {}
 }
@@ -89,10 +124,9 @@ fn a_panic_ends_one_connection_and_nothing_else() {
     let address = bound.address();
     let meters: Arc<[Meters]> = [Meters::default()].into();
     let (done, ended) = mpsc::channel();
-    let fragile =
-        |_| Fragile { responses: Responses::new(0), answered: 0, owed: 0, panics_later: false };
-    let mut server =
-        bound.start(config, Arc::clone(&meters), fragile, move || done.send(()).unwrap()).unwrap();
+    let mut server = bound
+        .start(config, Arc::clone(&meters), |_| Fragile::new(), move || done.send(()).unwrap())
+        .unwrap();
     server.begin();
     let connect = || {
         let stream = TcpStream::connect(address).unwrap();
@@ -103,8 +137,8 @@ fn a_panic_ends_one_connection_and_nothing_else() {
 
     let mut bystander = connect();
     assert!(exchange(&mut bystander, &get("/")).ends_with("\r\n\r\n1"));
-    for (panics, path) in ["/panic", "/panic-later"].iter().enumerate() {
-        // What was not settled before the panic is neither answered nor counted.
+    for (panics, path) in ["/panic", "/panic-at-commit", "/panic-at-answer"].iter().enumerate() {
+        // A request that was not answered before the panic is not answered behind it.
         let mut victim = connect();
         let answer = exchange(&mut victim, &[get("/"), get(path)].concat());
         assert_eq!(answer, "", "the connection is closed");
@@ -120,14 +154,14 @@ fn a_panic_ends_one_connection_and_nothing_else() {
     ended.recv_timeout(PATIENCE).unwrap();
     server.join();
     assert_eq!(meters[0].connections.read(), 0);
-    assert_eq!(meters[0].closed[meters::Closed::Panic as usize].read(), 2);
+    assert_eq!(meters[0].closed[meters::Closed::Panic as usize].read(), 3);
 }
 
 #[test]
 fn an_address_is_taken_once_however_many_workers_share_it() {
     let config = config(3);
     let first = Bound::new(([127, 0, 0, 1], 0).into(), &config).unwrap();
-    assert_eq!(first.listeners.len(), 3);
+    assert_eq!(first.workers(), 3);
     for workers in [1, 2] {
         let error = Bound::new(first.address(), &Config { workers, ..config }).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
@@ -141,9 +175,7 @@ fn an_address_is_taken_once_however_many_workers_share_it() {
 fn moving_server(bound: Bound) -> (Server, Arc<[Meters]>) {
     let meters: Arc<[Meters]> = (0..bound.workers()).map(|_| Meters::default()).collect();
     let config = Config { workers: bound.workers(), ..config(1) };
-    let fragile =
-        |_| Fragile { responses: Responses::new(0), answered: 0, owed: 0, panics_later: false };
-    let server = bound.start(config, Arc::clone(&meters), fragile, || ()).unwrap();
+    let server = bound.start(config, Arc::clone(&meters), |_| Fragile::new(), || ()).unwrap();
     server.begin();
     (server, meters)
 }

@@ -3,19 +3,22 @@
 //! ```text
 //! loop:  wait for readiness, or not at all while connections are due another turn
 //!        read the clocks
-//!        one turn for each connection that became ready, accept, take what others handed over
-//!        one turn for each connection that is due
-//!        end what has timed out, and let the handler tidy up
+//!        one turn for each connection that became ready, and for each that is due
+//!        settle: commit, then answer (earlier, if a commit is cheap or much is owed)
+//!        accept, end what has timed out, let the handler tidy up
 //! ```
 //!
-//! A connection never gets two turns in a row while others wait, so the depth of one client's
-//! pipeline is not felt by the others.
+//! A connection has one turn in a round, so the depth of one client's pipeline is not felt by the
+//! others.
 
 mod moves;
+mod resident;
+mod residents;
 
 use std::io;
 use std::mem;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,25 +26,27 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use super::Handler;
 use super::balance::Placement;
 use super::buffers::Buffers;
-use super::connection::{Connection, Desk, Next};
-use super::listener::{Accepted, accept};
-use super::meters::{Activity, Closed, Meters};
+use super::config::Config;
+use super::connection::{Connection, Desk, Next, Turn};
+use super::control::Shared;
+use super::door::{Door, Entry, refuse_at_once};
+use super::meters::{Closed, Meters};
 use super::moving::{Departed, Moved};
 use super::orders::Order;
+use super::round::{Debt, Others};
 use super::slab::{Key, Slab};
 use super::timers::{Class, Timers};
-use super::{Config, Handler, Shared};
 use crate::http::{HttpError, Memo};
 use crate::limits::{
-    ACCEPT_LOSSES_MAX, ACCEPT_RETRY_MS, POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, TURN_ACCEPTS_MAX,
+    POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, TURN_ACCEPTS_MAX,
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
 };
-use crate::log;
 use crate::mailbox::Mailbox;
 use crate::sys::clock::{Moment, exact_ns, unix_seconds};
-use crate::sys::descriptors::Reserve;
+use resident::Resident;
 
 /// The token of the listener; no [`Key`] has it.
 const LISTENER: Token = Token(usize::MAX);
@@ -65,27 +70,23 @@ pub struct Worker<H> {
     config: Config,
     handler: H,
     poll: Poll,
-    /// `None` once the worker drains.
-    listener: Option<TcpListener>,
-    /// The queue may hold more than was accepted.
-    accept_due: bool,
-    /// When to try again after descriptors ran out.
-    accept_retry_at: Option<Moment>,
-    /// Connections lost since the last that was accepted.
-    accept_losses: u32,
-    reserve: Reserve,
+    door: Door,
+    life: Life,
     /// Connections that have come from another server, until the worker runs.
     arrivals: Vec<Moved>,
-    /// Where what departs is left.
-    departures: Arc<Mailbox<Departed>>,
-    /// Whether something was left there.
-    departed: bool,
-    connections: Slab<Connection<TcpStream>>,
+    /// Where what departs is left; `None` once it was.
+    departures: Option<Arc<Mailbox<Departed>>>,
+    connections: Slab<Resident>,
     /// Connections in the slab that are being refused, and count for no limit.
-    refused: usize,
+    turned_away: usize,
     timers: Timers,
     /// Connections due another turn without a new edge.
     due: Vec<Key>,
+    /// The number of the present round.
+    round: u32,
+    /// Connections that are owed answers, in the order of their turns.
+    owing: Vec<(Key, Debt)>,
+    others: Others,
     buffers: Buffers,
     memo: Memo,
     input: Box<[u8]>,
@@ -93,6 +94,15 @@ pub struct Worker<H> {
     now: Moment,
     /// When the present round began, exactly.
     ready_ns: u64,
+}
+
+/// How a worker treats its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Connections come and stay.
+    Serving,
+    /// No more are accepted, and each ends with its next answer.
+    Draining,
 }
 
 impl<H: Handler> Worker<H> {
@@ -115,18 +125,17 @@ impl<H: Handler> Worker<H> {
             shared,
             handler,
             poll,
-            listener: Some(listener),
-            accept_due: false,
-            accept_retry_at: None,
-            accept_losses: 0,
-            reserve: Reserve::new()?,
+            door: Door::new(listener)?,
+            life: Life::Serving,
             arrivals,
-            departures,
-            departed: false,
+            departures: Some(departures),
             connections: Slab::new(),
-            refused: 0,
+            turned_away: 0,
             timers: Timers::new(&config.timeouts),
             due: Vec::new(),
+            round: 0,
+            owing: Vec::new(),
+            others: Others::default(),
             buffers: Buffers::default(),
             memo: Memo::default(),
             input: vec![0; TURN_BYTES_MAX].into_boxed_slice(),
@@ -135,6 +144,11 @@ impl<H: Handler> Worker<H> {
             ready_ns: exact_ns(),
             config,
         })
+    }
+
+    /// Its number, from 0.
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     /// Serves until it is ordered to end.
@@ -153,19 +167,18 @@ impl<H: Handler> Worker<H> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
                 Err(error) => return Err(error),
             }
-            self.ready_ns = exact_ns();
-            self.now = Moment::from_exact_ns(self.ready_ns);
-            self.handler.tick(unix_seconds());
-            self.meters().rounds.add(1);
+            self.begin_round();
+            let due = mem::take(&mut self.due);
             for event in &events {
                 match event.token() {
-                    LISTENER => self.accept_due = true,
+                    LISTENER => self.door.knock(),
                     WAKER => self.look_into_inbox(),
                     _ => self.ready(event),
                 }
             }
+            self.serve_due(due);
+            self.settle();
             self.accept_some();
-            self.serve_due();
             self.end_expired();
             self.handler.round_over();
             match self.shared.orders.read() {
@@ -174,7 +187,7 @@ impl<H: Handler> Worker<H> {
                 Order::Drain => self.drain(),
                 Order::Cut => break,
             }
-            if self.listener.is_none() && self.connections.is_empty() {
+            if !self.door.is_open() && self.connections.is_empty() {
                 break;
             }
         }
@@ -186,12 +199,20 @@ impl<H: Handler> Worker<H> {
         &self.shared.meters[self.index]
     }
 
+    fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        self.ready_ns = exact_ns();
+        self.now = Moment::from_exact_ns(self.ready_ns);
+        self.handler.tick(unix_seconds());
+        self.meters().rounds.add(1);
+    }
+
     /// How long to wait for readiness; for ever if `None`.
     fn patience(&self) -> Option<Duration> {
-        if !self.due.is_empty() || self.accept_due {
+        if !self.due.is_empty() || self.door.is_due() {
             return Some(Duration::ZERO);
         }
-        let retry = self.accept_retry_at.map(|at| Duration::from_millis(at.ms_since(self.now)));
+        let retry = self.door.retry_in(self.now);
         let expiry = self.timers.next_in(self.now);
         retry.into_iter().chain(expiry).min()
     }
@@ -201,48 +222,103 @@ impl<H: Handler> Worker<H> {
     fn ready(&mut self, event: &Event) {
         let key = Key::of_token(event.token());
         // A stale event, for a connection that this batch has closed, finds none.
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if event.is_read_closed() || event.is_error() {
-            connection.read_closed = true;
-            connection.readable = true;
+        let Some(resident) = self.connections.get_mut(key) else { return };
+        let closing = event.is_read_closed() || event.is_error();
+        if closing || event.is_readable() {
+            resident.connection.note_input(closing);
         }
-        connection.readable |= event.is_readable();
         self.turn(key);
     }
 
-    /// One turn of a connection, and what follows from it.
-    #[inline]
-    fn turn(&mut self, key: Key) {
-        self.with(key, |connection, desk| connection.turn(desk));
+    /// A turn for each connection that was due one before this round, unless an edge gave it one.
+    fn serve_due(&mut self, due: Vec<Key>) {
+        for key in due {
+            if self.connections.get_mut(key).is_some_and(|it| it.last_round != self.round) {
+                self.turn(key);
+            }
+        }
     }
 
-    /// Lets a connection work at this worker's desk, and does what it says comes next.
+    /// One turn of a connection that had none in this round.
     #[inline]
-    fn with(
-        &mut self,
-        key: Key,
-        work: impl FnOnce(&mut Connection<TcpStream>, &mut Desk<'_, H>) -> Next,
-    ) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let mut desk = Desk {
+    fn turn(&mut self, key: Key) {
+        let Some(resident) = self.connections.get_mut(key) else { return };
+        resident.last_round = self.round;
+        resident.due = false;
+        let Some((connection, mut desk)) = self.desk(key) else { return };
+        let next = match connection.turn(&mut desk) {
+            Turn::Over(next) => next,
+            Turn::Owing(debt) if !desk.handler.commits_once_a_round() => {
+                settle_one(connection, &debt, &mut desk)
+            }
+            Turn::Owing(debt) => {
+                self.owing.push((key, debt));
+                if self.others.bytes() > ROUND_ANSWER_BYTES_MAX {
+                    self.settle();
+                }
+                return;
+            }
+        };
+        self.follow(key, next);
+    }
+
+    /// A connection, and the desk at which it works.
+    #[inline(always)]
+    fn desk(&mut self, key: Key) -> Option<(&mut Connection<TcpStream>, Desk<'_, H>)> {
+        let resident = self.connections.get_mut(key)?;
+        let desk = Desk {
             handler: &mut self.handler,
             memo: &mut self.memo,
             input: &mut self.input,
             output: &mut self.output,
+            others: &mut self.others,
             buffers: &mut self.buffers,
             meters: &self.shared.meters[self.index],
-            draining: self.listener.is_none(),
+            draining: self.life == Life::Draining,
             ready_ns: self.ready_ns,
         };
-        match work(connection, &mut desk) {
+        Some((&mut resident.connection, desk))
+    }
+
+    /// Commits what is staged and answers every connection that is owed something.
+    ///
+    /// If the commit panics, none of these connections is answered, and all are closed. If an answer
+    /// panics, its connection is closed.
+    fn settle(&mut self) {
+        if self.owing.is_empty() {
+            return;
+        }
+        let committed = catch_unwind(AssertUnwindSafe(|| self.handler.commit())).is_ok();
+        if !committed {
+            self.handler.abandon(0);
+        }
+        let mut owing = mem::take(&mut self.owing);
+        for (key, debt) in owing.drain(..) {
+            let Some((connection, mut desk)) = self.desk(key) else { continue };
+            let answer = || connection.answer(&debt, &mut desk);
+            let answered = committed.then(|| catch_unwind(AssertUnwindSafe(answer)).ok()).flatten();
+            let next = answered.unwrap_or_else(|| {
+                self.meters().panics.add(1);
+                Next::Close(Closed::Panic)
+            });
+            self.follow(key, next);
+        }
+        self.owing = owing;
+        self.others.clear();
+        self.handler.settled();
+    }
+
+    /// Does what comes next for a connection.
+    #[inline]
+    fn follow(&mut self, key: Key, next: Next) {
+        match next {
             Next::Wait { class, restart } => self.timers.arm(key.index, class, restart, self.now),
             Next::Again { answered } => {
-                if !connection.queued {
-                    connection.queued = true;
-                    self.due.push(key);
+                if let Some(resident) = self.connections.get_mut(key) {
+                    resident.be_due(key, &mut self.due);
                 }
-                // A client that keeps the connection busy is not idle. Without an answer, what is
-                // being waited for goes on being waited for.
+                // A client that keeps the connection busy is not idle. Without an answer, the
+                // time-out that runs goes on.
                 if answered {
                     self.timers.arm(key.index, Class::Idle, true, self.now);
                 }
@@ -252,13 +328,15 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// One more turn for each connection that was due one before this round.
-    fn serve_due(&mut self) {
-        for key in mem::take(&mut self.due) {
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.queued = false;
-                self.turn(key);
-            }
+    /// Lets a connection that is owed nothing do something, and follows from it.
+    fn with(
+        &mut self,
+        key: Key,
+        work: impl FnOnce(&mut Connection<TcpStream>, &mut Desk<'_, H>) -> Next,
+    ) {
+        if let Some((connection, mut desk)) = self.desk(key) {
+            let next = work(connection, &mut desk);
+            self.follow(key, next);
         }
     }
 
@@ -285,76 +363,25 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn close(&mut self, key: Key, reason: Closed) {
-        self.timers.disarm(key.index);
-        let Some(mut connection) = self.connections.remove(key) else { return };
-        let meters = &self.shared.meters[self.index];
-        connection.release(&mut self.buffers, meters);
-        meters.closed[reason as usize].add(1);
-        if connection.turned_away {
-            self.refused -= 1;
-        } else {
-            meters.connections.subtract(1);
-            self.shared.balance.closed(self.index);
-        }
-        drop(connection);
-        // A listener that ran out of descriptors can go on.
-        self.accept_due |= self.accept_retry_at.take().is_some();
-    }
-
-    /// Accepts what waits, but no more than one turn's worth.
+    /// Accepts what waits, but no more than one round's worth.
     fn accept_some(&mut self) {
-        if self.accept_retry_at.is_some_and(|at| at <= self.now) {
-            self.accept_retry_at = None;
-            self.accept_due = true;
-        }
+        self.door.end_pause_at(self.now);
         for _ in 0..TURN_ACCEPTS_MAX {
-            if !self.accept_due {
+            if !self.accept_one() {
                 return;
             }
-            self.accept_one();
         }
     }
 
-    fn accept_one(&mut self) {
-        let Some(listener) = &self.listener else {
-            self.accept_due = false;
-            return;
-        };
-        self.reserve.restore();
-        match accept(listener, &mut self.reserve) {
-            Accepted::Connection(stream, peer) => {
-                self.accept_losses = 0;
-                self.meters().accepted.add(1);
-                self.place(stream, peer);
-            }
-            Accepted::None => self.accept_due = false,
-            Accepted::Lost(error) => {
-                self.meters().accept_errors.add(1);
-                log::debug("a connection was lost before it was accepted", &[("error", &error)]);
-                self.accept_losses += 1;
-                if self.accept_losses.is_multiple_of(ACCEPT_LOSSES_MAX) {
-                    self.pause_accepting();
-                }
-            }
-            Accepted::Exhausted(error, turned_away) => {
-                self.meters().accept_errors.add(1);
-                log::warn(
-                    "cannot accept connections: raise the limit of open files or lower --max-connections",
-                    &[("error", &error)],
-                );
-                if let Some(stream) = turned_away {
-                    self.meters().accepted.add(1);
-                    self.refuse_at_once(stream);
-                }
-                self.pause_accepting();
-            }
+    /// Accepts one connection; whether there may be more.
+    fn accept_one(&mut self) -> bool {
+        match self.door.accept(self.now, &self.shared.meters[self.index]) {
+            Entry::Guest(stream, peer) => self.place(stream, peer),
+            Entry::TurnedAway(stream) => self.refuse_at_once(stream),
+            Entry::Lost => {}
+            Entry::Done => return false,
         }
-    }
-
-    fn pause_accepting(&mut self) {
-        self.accept_due = false;
-        self.accept_retry_at = Some(self.now.after(Duration::from_millis(ACCEPT_RETRY_MS)));
+        true
     }
 
     /// Gives a fresh connection to the worker with the fewest.
@@ -368,65 +395,19 @@ impl<H: Handler> Worker<H> {
                     self.adopt(stream, peer);
                 }
             }
-            Placement::Full if self.refused < REFUSED_LINGERING_MAX => self.refuse(stream, peer),
+            Placement::Full if self.turned_away < REFUSED_LINGERING_MAX => {
+                self.turn_away(stream, peer);
+            }
             Placement::Full => self.refuse_at_once(stream),
         }
     }
 
-    /// Makes a connection this worker's own; it is counted in the balance already.
-    fn adopt(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let connection = Connection::new(stream, peer, self.config.content_bytes_max);
-        self.own(connection);
-    }
-
-    /// Watches a connection that is counted in the balance already, as one of its own.
-    fn own(&mut self, connection: Connection<TcpStream>) -> Option<Key> {
-        self.meters().connections.add(1);
-        let key = self.register(connection);
-        match key {
-            Some(key) => self.timers.arm(key.index, Class::Idle, true, self.now),
-            None => {
-                self.meters().connections.subtract(1);
-                self.shared.balance.closed(self.index);
-            }
-        }
-        key
-    }
-
-    /// Answers `503` and lets the client read it.
-    fn refuse(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let connection = Connection::new(stream, peer, self.config.content_bytes_max);
-        if let Some(key) = self.register(connection) {
-            self.refused += 1;
-            self.with(key, |connection, desk| connection.turn_away(desk));
-        }
-    }
-
     /// Answers `503` without waiting for the client to read it.
-    fn refuse_at_once(&mut self, mut stream: TcpStream) {
+    fn refuse_at_once(&mut self, stream: TcpStream) {
         self.output.clear();
         self.handler.overloaded(&mut self.output);
-        // A fresh socket takes an answer whole; if not, nothing better is left to do.
-        let _ = io::Write::write(&mut stream, &self.output);
-        let _ = stream.shutdown(Shutdown::Write);
+        refuse_at_once(stream, &self.output);
         self.meters().closed[Closed::Overload as usize].add(1);
-    }
-
-    /// Puts a connection into the slab and the poll. Both directions are asked for once and for
-    /// all: an edge for writing comes only after a send that did not finish.
-    fn register(&mut self, connection: Connection<TcpStream>) -> Option<Key> {
-        let key = self.connections.insert(connection);
-        let connection = self.connections.get_mut(key).expect("it was put there just now");
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) =
-            self.poll.registry().register(connection.stream_mut(), key.to_token(), interest)
-        {
-            log::warn("a connection could not be watched and was closed", &[("error", &error)]);
-            self.connections.remove(key);
-            return None;
-        }
-        self.meters().activities[Activity::Idle as usize].add(1);
-        Some(key)
     }
 
     fn look_into_inbox(&mut self) {
@@ -437,36 +418,47 @@ impl<H: Handler> Worker<H> {
 
     /// Stops accepting, so that what is under way comes to its end.
     ///
-    /// Closing a SO_REUSEPORT socket resets what waits in its queue, so the queue is emptied first.
+    /// Closing a SO_REUSEPORT socket resets the connections in its queue, so the worker empties the
+    /// queue first.
     fn drain(&mut self) {
-        if self.listener.is_none() {
+        if !self.door.is_open() {
             return;
         }
-        self.accept_due = true;
-        while self.accept_due {
-            self.accept_one();
-        }
-        self.listener = None;
-        self.accept_retry_at = None;
+        self.door.knock();
+        while self.accept_one() {}
+        self.door.close();
+        self.life = Life::Draining;
         for (stream, peer) in self.shared.inboxes[self.index].close() {
             self.adopt(stream, peer);
         }
         self.handler.drain();
-        // What is idle is looked at once more: a request may have come in the meantime.
+        // An idle connection is looked at once more: a request may have come in the meantime.
         for key in self.connections.keys() {
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.readable = true;
-                self.turn(key);
+            if let Some(resident) = self.connections.get_mut(key) {
+                resident.connection.note_input(false);
+                resident.be_due(key, &mut self.due);
             }
         }
     }
+}
 
-    fn close_all(&mut self) {
-        for (stream, peer) in self.shared.inboxes[self.index].close() {
-            self.adopt(stream, peer);
-        }
-        for key in self.connections.keys() {
-            self.close(key, Closed::Shutdown);
-        }
-    }
+/// Commits what is staged and answers the one connection that is owed something. A panic closes it.
+#[inline]
+fn settle_one<H: Handler>(
+    connection: &mut Connection<TcpStream>,
+    debt: &Debt,
+    desk: &mut Desk<'_, H>,
+) -> Next {
+    let settled = catch_unwind(AssertUnwindSafe(|| {
+        desk.handler.commit();
+        connection.answer(debt, desk)
+    }));
+    let next = settled.unwrap_or_else(|_| {
+        desk.meters.panics.add(1);
+        desk.handler.abandon(0);
+        Next::Close(Closed::Panic)
+    });
+    desk.others.clear();
+    desk.handler.settled();
+    next
 }

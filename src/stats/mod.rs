@@ -24,9 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-pub use batch::BATCH_EVENTS_MAX;
 pub use cut::{Counted, Cut, Ids};
-pub use shard::{Refused, Shard};
+pub use shard::{OpenGroup, Refused, Shard};
 pub use snapshot::Snapshot;
 pub use users::{Positions, stored_ids};
 

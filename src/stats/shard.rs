@@ -1,69 +1,74 @@
 //! One worker's part in the statistics.
 //!
-//! A worker stages the events of a turn of its loop and commits them at once, before the first of
-//! their answers leaves. Committing is one section (see `section`): the users, the counts and the
-//! sum of a batch become visible together.
+//! A worker stages requests and commits them together, before the first of their answers leaves. A
+//! commit is one section (see `section`): the users, the counts and the sum of a batch become
+//! visible together. A request is a *group* of events; its events are counted all or none.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Statistics;
-use super::batch::{BATCH_EVENTS_MAX, Batch};
+use super::batch::Batch;
 use super::sum::Sum;
 use super::users::{Keyed, Outcome, Users};
+use crate::limits::BATCH_EVENTS_MAX;
 
-/// A worker's access to the statistics. What it has staged is lost when it is dropped.
+/// A worker's access to the statistics. Staged events are lost when it is dropped.
 pub struct Shard {
     statistics: Arc<Statistics>,
     worker: usize,
     hash: Keyed,
-    batch: Box<Batch>,
+    batch: Batch,
+    /// The groups that the last commit refused, by number.
+    refused: Vec<u32>,
 }
 
 impl Shard {
     pub(super) fn new(statistics: Arc<Statistics>, worker: usize, hash: Keyed) -> Self {
-        Shard { statistics, worker, hash, batch: Batch::new() }
+        Shard { statistics, worker, hash, batch: Batch::new(), refused: Vec::new() }
     }
 
-    /// Takes an event into the batch; nobody sees it yet. `user_id` has 1 to 256 bytes, `value`
-    /// is finite.
-    ///
-    /// # Panics
-    ///
-    /// If the batch is full or `user_id` has another length.
+    /// Stages a group of one event. `user_id` has 1 to 256 bytes, `value` is finite.
     #[inline]
     pub fn stage(&mut self, user_id: &[u8], value: f64) {
         self.batch.push(self.hash.hash(user_id), user_id, value);
     }
 
-    /// Events staged since the last commit.
+    /// Opens a group, to stage one or more events in it.
+    pub fn open_group(&mut self) -> OpenGroup<'_> {
+        OpenGroup { shard: self, events: 0 }
+    }
+
+    /// Returns the number of groups staged since the last commit.
     #[inline]
     pub fn staged(&self) -> usize {
-        self.batch.len()
+        self.batch.group_count()
     }
 
-    /// Whether the batch must be committed before another event is staged.
+    /// Returns whether the batch has enough events for a commit.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.batch.len() == BATCH_EVENTS_MAX
+        self.batch.len() >= BATCH_EVENTS_MAX
     }
 
-    /// Publishes all that is staged, in one instant, and says which events were refused. The
+    /// Publishes all that is staged, in one instant, and returns which groups were refused. The
     /// others are counted, exactly once, in every snapshot begun from now on.
-    pub fn commit(&mut self) -> Refused {
-        if self.batch.len() == 0 {
-            return Refused::default();
+    pub fn commit(&mut self) -> Refused<'_> {
+        self.refused.clear();
+        if self.batch.group_count() > 0 {
+            let (batch, refused) = (&self.batch, &mut self.refused);
+            self.statistics
+                .sections
+                .enter(self.worker, |totals, users| totals.count(batch, users, refused));
+            self.batch.clear();
         }
-        let batch = &*self.batch;
-        let sections = &self.statistics.sections;
-        let refused = sections.enter(self.worker, |totals, users| totals.count(batch, users));
-        self.batch.clear();
-        refused
+        Refused { groups: &self.refused }
     }
 
-    /// Forgets what is staged.
-    pub fn discard(&mut self) {
-        self.batch.clear();
+    /// Forgets all staged groups but the first `groups`.
+    pub fn truncate(&mut self, groups: usize) {
+        self.batch.truncate(groups);
     }
 }
 
@@ -73,38 +78,65 @@ impl Drop for Shard {
     }
 }
 
-/// Which events of a batch were not counted, since there are as many users as may be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Refused {
-    /// Bit `i` stands for the event staged as the `i`-th, from 0.
-    bits: u64,
+/// A group that is being staged; forgotten when it is dropped before [`close`](Self::close).
+pub struct OpenGroup<'s> {
+    shard: &'s mut Shard,
+    events: usize,
 }
 
-impl Refused {
-    /// Whether every event was counted.
+impl OpenGroup<'_> {
+    /// Stages an event in this group. `user_id` has 1 to 256 bytes, `value` is finite.
+    #[inline(always)]
+    pub fn stage(&mut self, user_id: &[u8], value: f64) {
+        let hash = self.shard.hash.hash(user_id);
+        if self.events == 0 {
+            self.shard.batch.push(hash, user_id, value);
+        } else {
+            self.shard.batch.push_follower(hash, user_id, value);
+        }
+        self.events += 1;
+    }
+
+    /// Ends the group, which is staged now as a whole; returns the number of its events. A group
+    /// without events is no group.
+    pub fn close(mut self) -> usize {
+        std::mem::take(&mut self.events)
+    }
+}
+
+impl Drop for OpenGroup<'_> {
+    fn drop(&mut self) {
+        if self.events > 0 {
+            self.shard.batch.pop_group();
+        }
+    }
+}
+
+/// The groups of a batch of which nothing was counted, since there are as many users as may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Refused<'s> {
+    /// Numbers from 0 in the order of staging.
+    groups: &'s [u32],
+}
+
+impl Refused<'_> {
+    /// Returns whether every group was counted.
     #[inline]
     pub fn is_none(self) -> bool {
-        self.bits == 0
+        self.groups.is_empty()
     }
 
-    /// Whether the event staged as the `index`-th, from 0, was refused.
-    #[inline]
-    pub fn contains(self, index: usize) -> bool {
-        index < BATCH_EVENTS_MAX && self.bits >> index & 1 == 1
+    /// Returns whether the group staged as the `number`-th, from 0, was refused.
+    pub fn contains(self, number: usize) -> bool {
+        self.groups.binary_search(&(number as u32)).is_ok()
     }
 
-    /// How many were refused.
-    pub fn count(self) -> usize {
-        self.bits.count_ones() as usize
-    }
-
-    fn insert(&mut self, index: usize) {
-        self.bits |= 1 << index;
+    /// Returns the refused groups' numbers, from 0 in the order of staging.
+    pub fn groups(&self) -> &[u32] {
+        self.groups
     }
 }
-
-const _: () = assert!(BATCH_EVENTS_MAX <= u64::BITS as usize);
 
 /// What a worker has counted.
 #[derive(Clone)]
@@ -118,27 +150,58 @@ pub(super) struct Totals {
 impl Totals {
     pub const ZERO: Totals = Totals { events: 0, users: 0, sum: Sum::ZERO };
 
-    fn count(&mut self, batch: &Batch, users: &Users) -> Refused {
-        if batch.len() > 1 {
-            users.prefetch(batch.hashes());
+    fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<u32>) {
+        if batch.is_single() {
+            return self.count_single(batch, users, refused);
         }
-        let mut refused = Refused::default();
+        for (number, group) in batch.groups().enumerate() {
+            if !self.count_group(batch, group, users) {
+                refused.push(number as u32);
+            }
+        }
+    }
+
+    /// Counts a batch of which each event is a group of its own.
+    fn count_single(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<u32>) {
+        let all = 0..batch.len();
+        if batch.len() > 1 {
+            users.prefetch(batch.hashes(all.clone()));
+        }
         let mut new = 0;
-        for (index, (hash, id)) in batch.ids().enumerate() {
+        for (index, (hash, id)) in batch.ids(all.clone()).enumerate() {
             match users.insert(hash, id) {
                 Outcome::Known => {}
                 Outcome::New => new += 1,
-                Outcome::Refused => refused.insert(index),
+                Outcome::Refused => refused.push(index as u32),
             }
         }
         self.users += new;
-        self.events += (batch.len() - refused.count()) as u64;
-        if refused.is_none() {
-            self.sum.add_all(batch.values());
+        self.events += (batch.len() - refused.len()) as u64;
+        if refused.is_empty() {
+            self.sum.add_all(batch.events(all), |event| event.value);
         } else {
-            let counted = batch.values().iter().enumerate().filter(|&(i, _)| !refused.contains(i));
-            counted.for_each(|(_, &value)| self.sum.add(value));
+            let counted = |index: usize| refused.binary_search(&(index as u32)).is_err();
+            let events = batch.events(all).iter().enumerate();
+            events
+                .filter(|&(index, _)| counted(index))
+                .for_each(|(_, event)| self.sum.add(event.value));
         }
-        refused
+    }
+
+    /// Counts a group, all of it or nothing; whether it was counted.
+    fn count_group(&mut self, batch: &Batch, group: Range<usize>, users: &Users) -> bool {
+        let Some(mut places) = users.reserve(batch.ids(group.clone())) else { return false };
+        let mut start = group.start;
+        while start < group.end {
+            let end = group.end.min(start + BATCH_EVENTS_MAX);
+            users.prefetch(batch.hashes(start..end));
+            for (hash, id) in batch.ids(start..end) {
+                self.users += u64::from(places.insert(hash, id));
+            }
+            start = end;
+        }
+        self.events += group.len() as u64;
+        self.sum.add_all(batch.events(group), |event| event.value);
+        true
     }
 }

@@ -53,17 +53,17 @@ impl Sum {
         self.add_without_carry::<0>(value);
     }
 
-    /// Adds all of `values`, which must be finite.
+    /// Adds the value of each of `items`, which must be finite.
     #[inline]
-    pub fn add_all(&mut self, values: &[f64]) {
-        for run in values.chunks(ADDITIONS_MAX as usize - 1) {
+    pub fn add_all<T>(&mut self, items: &[T], value: impl Fn(&T) -> f64) {
+        for run in items.chunks(ADDITIONS_MAX as usize - 1) {
             self.make_room(run.len() as u32);
             let (pairs, rest) = run.as_chunks::<2>();
-            for &[first, second] in pairs {
-                self.add_without_carry::<0>(first);
-                self.add_without_carry::<1>(second);
+            for [first, second] in pairs {
+                self.add_without_carry::<0>(value(first));
+                self.add_without_carry::<1>(value(second));
             }
-            rest.iter().for_each(|&value| self.add_without_carry::<0>(value));
+            rest.iter().for_each(|item| self.add_without_carry::<0>(value(item)));
         }
     }
 

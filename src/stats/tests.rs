@@ -1,6 +1,7 @@
 //! The statistics as a whole: what a worker counts and a reader sees.
 
 use super::*;
+use crate::limits::BATCH_EVENTS_MAX;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Barrier, mpsc};
 
@@ -38,7 +39,7 @@ fn what_is_discarded_is_never_counted() {
     let statistics = Statistics::new(1, [1, 2], None);
     let mut shard = statistics.shard(0);
     shard.stage(b"lost", 5.0);
-    shard.discard();
+    shard.truncate(0);
     assert_eq!(shard.staged(), 0);
     count(&mut shard, "kept", 2.0);
     let snapshot = statistics.snapshot();
@@ -71,13 +72,91 @@ fn refused_events_are_named_and_not_counted() {
     }
     let refused = shard.commit();
     let named: Vec<usize> = (0..100).filter(|&i| refused.contains(i)).collect();
-    assert_eq!((named, refused.count(), refused.is_none()), (vec![2, 4], 2, false));
+    assert_eq!((named, refused.groups(), refused.is_none()), (vec![2, 4], &[2, 4][..], false));
     let snapshot = statistics.snapshot();
     assert_eq!((snapshot.events, snapshot.users), (4, 2));
     assert_eq!(snapshot.sum, Some(f64::from(1 + 2 + 8 + 32)));
     statistics.reset();
     count(&mut shard, "c", 1.0);
     assert_eq!(statistics.snapshot().users, 1, "a reset makes room");
+}
+
+/// Stages one group of events, each of value 1.
+fn stage_group(shard: &mut Shard, ids: &[&str]) {
+    let mut group = shard.open_group();
+    ids.iter().for_each(|id| group.stage(id.as_bytes(), 1.0));
+    assert_eq!(group.close(), ids.len());
+}
+
+#[test]
+fn a_group_is_counted_whole_or_not_at_all() {
+    let statistics = Statistics::new(1, [1, 2], Some(3));
+    let mut shard = statistics.shard(0);
+    let groups: [(&[&str], bool); 7] = [
+        (&["a"], true),
+        (&["b", "b", "b", "b", "a"], true), // one new user, four times
+        (&["c", "d"], false),               // one place too few
+        (&["b", "c", "c"], true),
+        (&["d"], false),
+        (&["a", "e", "b"], false),
+        (&["c", "b", "a"], true),
+    ];
+    for (ids, _) in groups {
+        match ids {
+            [id] => shard.stage(id.as_bytes(), 1.0),
+            ids => stage_group(&mut shard, ids),
+        }
+    }
+    assert_eq!(shard.staged(), groups.len());
+    let refused = shard.commit();
+    for (number, (ids, counted)) in groups.iter().enumerate() {
+        assert_eq!(refused.contains(number), !counted, "{number}: {ids:?}");
+    }
+    let snapshot = statistics.snapshot();
+    assert_eq!((snapshot.events, snapshot.users, snapshot.sum), (12, 3, Some(12.0)));
+}
+
+#[test]
+fn a_group_that_is_dropped_leaves_the_others() {
+    let statistics = Statistics::new(1, [1, 2], None);
+    let mut shard = statistics.shard(0);
+    stage_group(&mut shard, &["a", "b"]);
+    stage_group(&mut shard, &[]);
+    let mut group = shard.open_group();
+    group.stage(b"c", 1.0);
+    drop(group);
+    shard.stage(b"d", 1.0);
+    stage_group(&mut shard, &["e", "f"]);
+    shard.truncate(2);
+    assert_eq!(shard.staged(), 2);
+    assert!(shard.commit().is_none());
+    let snapshot = statistics.snapshot();
+    assert_eq!((snapshot.events, snapshot.users), (3, 3));
+}
+
+/// No reader sees a part of a group, however large it is.
+#[test]
+fn a_large_group_is_visible_at_one_instant() {
+    const SIZE: u64 = if cfg!(miri) { 100 } else { 2_000 };
+    let statistics = Statistics::new(1, [1, 2], None);
+    let mut shard = statistics.shard(0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..if cfg!(miri) { 2 } else { 50_u64 } {
+                let mut group = shard.open_group();
+                (0..SIZE).for_each(|i| group.stage(format!("{round}-{i}").as_bytes(), 1.0));
+                assert_eq!(group.close() as u64, SIZE);
+                assert!(shard.commit().is_none());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let snapshot = statistics.snapshot();
+            assert!(snapshot.events.is_multiple_of(SIZE), "{snapshot:?}");
+            assert_eq!(snapshot.users, snapshot.events);
+        }
+    });
 }
 
 #[test]

@@ -149,7 +149,7 @@ pub fn cases() -> Vec<Case> {
         open(&[404], 0, EVENT.replace("/event", "/%65vent")),
         open(&[404], 0, EVENT.replace("/event", "//event")),
         open(&[404], 0, EVENT.replace("/event", "/./event")),
-        open(&[200, 200], 1, format!("OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n{EVENT}")),
+        open(&[204, 200], 1, format!("OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n{EVENT}")),
         refused(400, "GET * HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET stats HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET t:80 HTTP/1.1\r\nHost: t\r\n\r\n"),

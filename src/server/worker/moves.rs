@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use mio::net::TcpStream;
 
-use super::Worker;
+use super::resident::{Resident, Standing};
+use super::{Life, Worker};
 use crate::log;
 use crate::server::connection::Connection;
 use crate::server::moving::{Departed, Moved};
@@ -25,21 +26,22 @@ impl<H: Handler> Worker<H> {
         };
         let bytes_max = self.config.content_bytes_max;
         let connection = Connection::arrive(stream, peer, bytes_max, &held, &unsent);
-        if let Some(key) = self.own(connection) {
-            // What it holds makes no edge.
-            self.connections.get_mut(key).expect("it is owned").queued = true;
-            self.due.push(key);
+        if let Some(key) = self.admit(connection, Standing::Guest)
+            && let Some(resident) = self.connections.get_mut(key)
+        {
+            // The bytes that it holds make no edge.
+            resident.be_due(key, &mut self.due);
         }
     }
 
     /// Gives up the listener, whose queue stays as it is, and every connection that goes on; those
     /// that have seen their last request stay until their peers have read the answer.
     ///
-    /// What departs must be taken out of the poll: an open file is watched for as long as anybody
-    /// has it, and the next server will.
+    /// What departs must be taken out of the poll: an open file is watched for as long as any
+    /// process has it open, and the next server will.
     pub(super) fn depart(&mut self) {
-        let Some(mut listener) = self.listener.take() else { return };
-        self.accept_retry_at = None;
+        let Some(mut listener) = self.door.close() else { return };
+        self.life = Life::Draining;
         let mut departed = Departed::default();
         let registry = self.poll.registry();
         if let Err(error) = registry.deregister(&mut listener) {
@@ -50,22 +52,21 @@ impl<H: Handler> Worker<H> {
             self.adopt(stream, peer);
         }
         for key in self.connections.keys() {
-            if self.connections.get_mut(key).is_some_and(|connection| connection.is_open()) {
-                departed.connections.extend(self.let_go(key));
+            if self.connections.get_mut(key).is_some_and(|it| it.connection.is_open()) {
+                departed.connections.extend(self.take_out(key));
                 self.shared.balance.closed(self.index);
             }
         }
-        self.departures.put(departed);
-        self.departed = true;
+        if let Some(departures) = self.departures.take() {
+            departures.put(departed);
+        }
     }
 
-    /// Takes a connection out of everything but the balance.
-    fn let_go(&mut self, key: Key) -> Option<Moved> {
-        self.timers.disarm(key.index);
-        let connection = self.connections.remove(key)?;
+    /// Takes a connection out of everything but the balance, to go on elsewhere.
+    fn take_out(&mut self, key: Key) -> Option<Moved> {
+        let Resident { connection, .. } = self.let_go(key)?;
         let meters = &self.shared.meters[self.index];
         let (mut stream, held, unsent) = connection.depart(&mut self.buffers, meters);
-        meters.connections.subtract(1);
         // Should that fail, the poll watches in vain until this worker ends.
         let _ = self.poll.registry().deregister(&mut stream);
         Some(Moved { socket: stream.into(), held, unsent })
@@ -75,17 +76,17 @@ impl<H: Handler> Worker<H> {
     #[cold]
     pub(super) fn detach(&mut self, key: Key) {
         let seat = Seat { shared: Arc::clone(&self.shared), worker: self.index };
-        if let Some(Moved { socket, unsent, .. }) = self.let_go(key) {
+        if let Some(Moved { socket, unsent, .. }) = self.take_out(key) {
             self.handler.detached(Detached { socket, unsent, seat });
         }
     }
 }
 
 impl<H> Drop for Worker<H> {
-    /// Whoever waits for what departs must not wait for a worker that has ended.
+    /// Leaves an empty departure: its reader must not wait for a worker that has ended.
     fn drop(&mut self) {
-        if !self.departed {
-            self.departures.put(Departed::default());
+        if let Some(departures) = self.departures.take() {
+            departures.put(Departed::default());
         }
     }
 }

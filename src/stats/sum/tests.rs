@@ -53,7 +53,7 @@ fn check(values: &[f64]) {
     });
     check_rounded(&values.iter().map(|&value| exact(value)).sum(), sum.round());
     let mut at_once = Sum::ZERO;
-    at_once.add_all(values);
+    at_once.add_all(values, |&value| value);
     assert_eq!(at_once.round().map(f64::to_bits), sum.round().map(f64::to_bits));
     let carried = Sum::of_words(&sum.to_words()).expect("words of a sum");
     assert_eq!(carried.round().map(f64::to_bits), sum.round().map(f64::to_bits));
@@ -61,7 +61,7 @@ fn check(values: &[f64]) {
 
 fn sum_of(values: &[f64]) -> Option<f64> {
     let mut sum = Sum::ZERO;
-    sum.add_all(values);
+    sum.add_all(values, |&value| value);
     sum.round()
 }
 
@@ -201,7 +201,7 @@ fn carries_are_propagated_in_time() {
         let unit = [value; 1_000];
         let mut blocks = Sum::ZERO;
         for _ in 0..count / 1_000 {
-            blocks.add_all(&unit);
+            blocks.add_all(&unit, |&value| value);
         }
         assert_eq!(blocks.round(), sum.round());
     }

@@ -93,6 +93,24 @@ impl Users {
         stripe.insert(fragment, id, &self.quota, &self.pages)
     }
 
+    /// Takes a place for each of `ids` that is not in the set; `None` if there are not places or not
+    /// memory enough for all of them. An id that comes twice needs one place.
+    pub fn reserve<'i>(&self, ids: impl Iterator<Item = (u64, &'i [u8])>) -> Option<Places<'_>> {
+        let mut places = 0;
+        if self.quota.is_limited() {
+            let unknown = ids.filter(|&(hash, id)| {
+                let (stripe, fragment) = self.place(hash);
+                !stripe.finds(fragment, id)
+            });
+            let mut unknown: Vec<_> = unknown.collect();
+            unknown.sort_unstable();
+            unknown.dedup();
+            places = unknown.len() as u64;
+        }
+        let reserved = self.pages.has_room() && self.quota.take_all(places);
+        reserved.then(|| Places { users: self, left: places })
+    }
+
     /// Makes `id` an element even beyond the limit of users, which binds those who come later.
     pub fn insert_carried(&self, hash: u64, id: &[u8]) -> Outcome {
         let (stripe, fragment) = self.place(hash);
@@ -133,11 +151,11 @@ impl Users {
     // 10 million without, 38 and 83 with it; of 75,000, 20 and 19. Fetching the ids behind the
     // slots too gains another 15 ns at 10 million, but costs 8 at 75,000.
     #[inline]
-    pub fn prefetch(&self, hashes: &[u64]) {
+    pub fn prefetch(&self, hashes: impl Iterator<Item = u64>) {
         if self.pages.taken() < PREFETCH_PAGES_MIN {
             return;
         }
-        for &hash in hashes {
+        for hash in hashes {
             let (stripe, fragment) = self.place(hash);
             stripe.prefetch(fragment);
         }
@@ -151,6 +169,42 @@ impl Users {
     #[inline]
     fn place(&self, hash: u64) -> (&Stripe, u32) {
         (&self.stripes[(hash >> (64 - STRIPE_BITS)) as usize], hash as u32)
+    }
+}
+
+/// Places that were taken for the users of one group; those left over are given back on drop.
+pub(super) struct Places<'u> {
+    users: &'u Users,
+    left: u64,
+}
+
+impl Places<'_> {
+    /// Makes `id` an element; whether it was none before.
+    ///
+    /// # Panics
+    ///
+    /// If memory has run out since [`Users::reserve`].
+    #[inline]
+    pub fn insert(&mut self, hash: u64, id: &[u8]) -> bool {
+        let (stripe, fragment) = self.users.place(hash);
+        if stripe.finds(fragment, id) {
+            return false;
+        }
+        match stripe.insert(fragment, id, &Quota::new(None), &self.users.pages) {
+            Outcome::Known => false,
+            Outcome::New => {
+                self.left = self.left.saturating_sub(1);
+                true
+            }
+            // Half of a group cannot be taken back, and a wrong count is worse than none.
+            Outcome::Refused => panic!("no memory for the rest of a group of events"),
+        }
+    }
+}
+
+impl Drop for Places<'_> {
+    fn drop(&mut self) {
+        self.users.quota.give_back(self.left);
     }
 }
 

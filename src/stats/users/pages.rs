@@ -28,6 +28,8 @@ struct Supply {
     blocks: Vec<Block>,
     /// Pages handed out of the last block.
     used: usize,
+    /// The block after the last, if it was taken from the system ahead of time.
+    next: Option<Block>,
 }
 
 /// Memory for `BLOCK_PAGES` aligned pages.
@@ -38,19 +40,31 @@ unsafe impl Send for Block {}
 
 impl Pages {
     pub fn new() -> Self {
-        Pages { supply: Mutex::new(Supply { blocks: Vec::new(), used: BLOCK_PAGES }) }
+        Pages { supply: Mutex::new(Supply { blocks: Vec::new(), used: BLOCK_PAGES, next: None }) }
     }
 
     /// A page of zeros; `None` when the system has no more memory.
     pub fn take(&self) -> Option<NonNull<Page>> {
         let mut supply = lock(&self.supply);
         if supply.used == BLOCK_PAGES {
-            supply.blocks.push(Block::new()?);
+            let block = supply.next.take().or_else(Block::new)?;
+            supply.blocks.push(block);
             supply.used = 0;
         }
         let index = supply.used;
         supply.used += 1;
         supply.blocks.last().map(|block| block.page(index))
+    }
+
+    /// Returns whether there is memory for at least [`ROOM_PAGES`] more pages. Takes it from the
+    /// system ahead of time where there is not.
+    pub fn has_room(&self) -> bool {
+        let mut supply = lock(&self.supply);
+        if supply.used + ROOM_PAGES <= BLOCK_PAGES || supply.next.is_some() {
+            return true;
+        }
+        supply.next = Block::new();
+        supply.next.is_some()
     }
 
     /// Pages taken so far.
@@ -93,6 +107,10 @@ impl Drop for Block {
 /// memory is filled by hand and may stay behind; above, always by a mapping of its own. Address
 /// space is not memory: only pages in use count.
 const BLOCK_PAGES: usize = if cfg!(any(miri, loom)) { 256 } else { 64 << 20 >> 12 };
+
+/// More pages than the largest group of events can need (an id needs room in at most one page, and a
+/// split for it one more), with the groups of other workers at the same time.
+const ROOM_PAGES: usize = BLOCK_PAGES / 2;
 
 #[cfg(all(test, not(loom)))]
 mod tests {

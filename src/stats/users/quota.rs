@@ -1,4 +1,4 @@
-//! How many more users may come, exactly, across all workers.
+//! The number of users that may still come, exact across all workers.
 
 use crate::stats::sync::{AtomicU64, Ordering};
 
@@ -8,7 +8,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// `places` to take; unlimited if `None`.
+    /// Returns a quota of `places`, or one without a limit.
     pub fn new(places: Option<u64>) -> Self {
         Quota { left: places.map(AtomicU64::new) }
     }
@@ -16,22 +16,32 @@ impl Quota {
     /// Takes a place if one is left.
     // Relaxed: the number guards no other memory, and its own changes stand in one order.
     pub fn take(&self) -> bool {
-        let take_one = |left: u64| left.checked_sub(1);
-        self.left.as_ref().is_none_or(|left| {
-            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take_one).is_ok()
-        })
+        self.take_all(1)
     }
 
-    /// Takes a place if one is left, for somebody who is let in in any case.
+    /// Takes a place if one is left, for a user who is let in in any case.
     pub fn take_any(&self) {
-        // Without one, those who ask later are refused, as they should be.
+        // Without one, later users are refused, as they should be.
         let _ = self.take();
     }
 
-    /// Gives back a place that was taken in vain.
-    pub fn give_back(&self) {
+    /// Returns whether the number of places is limited.
+    pub fn is_limited(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Takes `count` places if so many are left, otherwise none.
+    pub fn take_all(&self, count: u64) -> bool {
+        let take = |left: u64| left.checked_sub(count);
+        self.left.as_ref().is_none_or(|left| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        })
+    }
+
+    /// Gives back `count` places that were taken in vain.
+    pub fn give_back(&self, count: u64) {
         if let Some(left) = &self.left {
-            left.fetch_add(1, Ordering::Relaxed);
+            left.fetch_add(count, Ordering::Relaxed);
         }
     }
 }
@@ -44,9 +54,14 @@ mod tests {
     fn no_more_than_there_are() {
         let quota = Quota::new(Some(2));
         assert_eq!([(); 3].map(|()| quota.take()), [true, true, false]);
-        quota.give_back();
+        quota.give_back(1);
         assert_eq!([(); 2].map(|()| quota.take()), [true, false]);
         assert!(!Quota::new(Some(0)).take());
-        assert!(Quota::new(None).take());
+        assert!(Quota::new(None).take() && Quota::new(None).take_all(u64::MAX));
+        let quota = Quota::new(Some(3));
+        assert_eq!(
+            [2, 2, 1, 0, 1].map(|count| quota.take_all(count)),
+            [true, false, true, true, false]
+        );
     }
 }

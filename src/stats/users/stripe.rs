@@ -94,7 +94,7 @@ impl Stripe {
             Some((segment, reference?))
         });
         let Some((segment, reference)) = entry else {
-            quota.give_back();
+            quota.give_back(1);
             return Outcome::Refused;
         };
         segment.insert(fragment, reference);

@@ -1,0 +1,169 @@
+//! How an answer is written: its head, its content, its line in the access log, its count.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::access_log::AccessLog;
+use super::json::error_body;
+use super::meters::{RequestMeters, Row};
+use super::shared::Shared;
+use crate::http::{Content, Method, Persistence, Refusal, Request, Responses, Status};
+use crate::limits::RETRY_AFTER_S;
+use crate::server::Reply;
+
+/// The media type of JSON texts.
+pub const JSON: &str = "application/json";
+
+/// What the answers of one worker have in common.
+pub struct Answers {
+    pub shared: Arc<Shared>,
+    worker: usize,
+    pub responses: Responses,
+    pub access_log: Option<AccessLog>,
+    /// Content under construction, kept for its memory.
+    content: Vec<u8>,
+}
+
+impl Answers {
+    /// Returns the answers of worker `worker`, dated `unix_s`.
+    pub fn new(shared: &Arc<Shared>, worker: usize, unix_s: u64) -> Answers {
+        Answers {
+            shared: Arc::clone(shared),
+            worker,
+            responses: Responses::new(unix_s),
+            access_log: shared.access_log.then(AccessLog::new),
+            content: Vec::new(),
+        }
+    }
+
+    /// Brings the dates to `unix_s`.
+    pub fn refresh(&mut self, unix_s: u64) {
+        self.responses.refresh(unix_s);
+        if let Some(access_log) = &mut self.access_log {
+            access_log.refresh(unix_s);
+        }
+    }
+
+    /// Returns this worker's meters.
+    #[inline(always)]
+    pub fn meters(&self) -> &RequestMeters {
+        &self.shared.request_meters[self.worker]
+    }
+
+    /// Returns a clerk who answers `request`.
+    pub fn clerk<'c>(
+        &'c mut self,
+        row: Row,
+        peer: &'c SocketAddr,
+        request: &'c Request<'c>,
+        out: &'c mut Vec<u8>,
+    ) -> Clerk<'c> {
+        Clerk { answers: self, row, peer, request, out }
+    }
+
+    /// Appends the answer to a violation of the protocol.
+    pub fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>) {
+        let Refusal { error, head_only } = refusal;
+        let (status, body, start) = (error.status(), error_body(error.message()), out.len());
+        let content =
+            if head_only { Content::HeadOf(JSON, &body) } else { Content::Bytes(JSON, &body) };
+        self.responses.write(out, status, Persistence::Close, "", content);
+        self.meters().count(Row::NONE, status, 1);
+        if let Some(access_log) = &mut self.access_log {
+            access_log.refused(peer, status, &out[start..]);
+        }
+    }
+
+    /// Appends the answer to a client for which there is no room.
+    pub fn overloaded(&mut self, out: &mut Vec<u8>) {
+        let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
+        let body =
+            error_body("The server has as many connections as it may have; try again later.");
+        let content = Content::Bytes(JSON, &body);
+        self.responses.write(out, Status::ServiceUnavailable, Persistence::Close, &fields, content);
+        self.meters().count(Row::NONE, Status::ServiceUnavailable, 1);
+    }
+}
+
+/// Writes the answer to one request: one of its methods, once.
+pub struct Clerk<'c> {
+    answers: &'c mut Answers,
+    /// Where the answer is counted.
+    row: Row,
+    peer: &'c SocketAddr,
+    pub request: &'c Request<'c>,
+    out: &'c mut Vec<u8>,
+}
+
+impl Clerk<'_> {
+    /// Returns what all workers share.
+    pub fn shared(&self) -> &Shared {
+        &self.answers.shared
+    }
+
+    /// Answers. `fields` are whole further field lines.
+    pub fn answer(self, status: Status, fields: &str, content: Content<'_>) -> Reply {
+        let content = match content {
+            Content::Bytes(media_type, bytes) if self.request.method == Method::Head => {
+                Content::HeadOf(media_type, bytes)
+            }
+            content => content,
+        };
+        let persistence = Persistence::of(self.request.version, self.request.persistent);
+        self.write(status, persistence, fields, content, |_| ());
+        Reply::Answered
+    }
+
+    /// Answers `200` with content that `build` appends to the buffer.
+    pub fn answer_built(
+        self,
+        media_type: &'static str,
+        fields: &str,
+        build: impl FnOnce(&mut Vec<u8>, &Shared),
+    ) -> Reply {
+        let mut content = std::mem::take(&mut self.answers.content);
+        content.clear();
+        build(&mut content, &self.answers.shared);
+        let answers = &mut *self.answers;
+        let clerk = Clerk { answers, ..self };
+        clerk.answer(Status::Ok, fields, Content::Bytes(media_type, &content));
+        self.answers.content = content;
+        Reply::Answered
+    }
+
+    /// Answers that something was wrong.
+    pub fn error(self, status: Status, fields: &str, message: &str) -> Reply {
+        let body = error_body(message);
+        self.answer(status, fields, Content::Bytes(JSON, &body))
+    }
+
+    /// Begins an answer without an end with what `begin` appends.
+    pub fn begin_stream(
+        self,
+        media_type: &'static str,
+        fields: &str,
+        begin: impl FnOnce(&mut Vec<u8>),
+    ) -> Reply {
+        self.write(Status::Ok, Persistence::Close, fields, Content::Stream(media_type), begin);
+        Reply::Detach
+    }
+
+    fn write(
+        self,
+        status: Status,
+        persistence: Persistence,
+        fields: &str,
+        content: Content<'_>,
+        begin: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Clerk { answers, row, peer, request, out } = self;
+        let start = out.len();
+        answers.responses.write(out, status, persistence, fields, content);
+        begin(out);
+        answers.meters().count(row, status, 1);
+        if let Some(access_log) = &mut answers.access_log {
+            let draft = access_log.draft(peer, request);
+            access_log.complete(draft, status, &out[start..]);
+        }
+    }
+}

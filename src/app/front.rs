@@ -1,0 +1,151 @@
+//! The handler of one worker: finds the route of a request and passes the request on, an event to
+//! the intake, any other to the operator's answers.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::answers::Answers;
+use super::intake::Intake;
+use super::operator;
+use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
+use super::shared::Shared;
+use crate::event::EventError;
+use crate::http::{Refusal, Request, Status};
+use crate::server::{Detached, Handler, Reply};
+
+/// The handler of one worker.
+pub struct App {
+    intake: Intake,
+    answers: Answers,
+}
+
+impl App {
+    /// Returns the handler of worker `worker`.
+    pub fn new(shared: &Arc<Shared>, worker: usize, unix_s: u64) -> App {
+        App {
+            intake: Intake::new(shared.statistics.shard(worker), RouteNumber::EVENT.row()),
+            answers: Answers::new(shared, worker, unix_s),
+        }
+    }
+
+    /// Answers every request but a valid event. Apart from it, since a server is flooded with events:
+    /// in one function with the rest each would cost 20 instructions more.
+    #[cold]
+    #[inline(never)]
+    fn request_other(
+        &mut self,
+        resolution: Resolution,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let (intake, answers) = (&mut self.intake, &mut self.answers);
+        if resolution.concerns_statistics() {
+            intake.commit();
+        }
+        let clerk = answers.clerk(resolution.row(), peer, request, out);
+        match resolution {
+            Resolution::Found(number) => match number.route().service {
+                // An event whose content is not coded does not get here.
+                Service::Event => operator::coded_content(clerk),
+                Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
+            },
+            Resolution::Options(route) => operator::options(clerk, allowed(route)),
+            Resolution::MethodNotAllowed(route) => {
+                operator::method_not_allowed(clerk, allowed(route))
+            }
+            Resolution::NotFound => operator::nothing(clerk, &not_found()),
+            Resolution::NotImplemented => operator::not_implemented(clerk),
+        }
+    }
+
+    /// Answers content that is no event.
+    #[cold]
+    fn request_malformed(
+        &mut self,
+        error: EventError,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        self.answers.meters().event_errors[error as usize].add(1);
+        let clerk = self.answers.clerk(RouteNumber::EVENT.row(), peer, request, out);
+        clerk.error(Status::BadRequest, "", error.message())
+    }
+}
+
+impl Handler for App {
+    fn tick(&mut self, unix_s: u64) {
+        self.answers.refresh(unix_s);
+    }
+
+    #[inline]
+    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
+        match resolve(request) {
+            Resolution::Found(RouteNumber::EVENT) if !request.content_is_coded => {
+                match self.intake.stage(&mut self.answers, peer, request) {
+                    Ok(()) => Reply::Staged,
+                    Err(error) => self.request_malformed(error, peer, request, out),
+                }
+            }
+            other => self.request_other(other, peer, request, out),
+        }
+    }
+
+    #[inline(always)]
+    fn staged(&self) -> u32 {
+        self.intake.staged()
+    }
+
+    #[inline(always)]
+    fn commits_once_a_round(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn commit(&mut self) {
+        self.intake.commit();
+    }
+
+    #[inline]
+    fn answer(&mut self, staged: Range<u32>, out: &mut Vec<u8>) {
+        self.intake.answer(staged, &mut self.answers, out);
+    }
+
+    #[inline]
+    fn settled(&mut self) {
+        self.intake.settled();
+        if let Some(access_log) = &mut self.answers.access_log {
+            access_log.settle();
+        }
+    }
+
+    fn round_over(&mut self) {
+        if let Some(access_log) = &mut self.answers.access_log {
+            access_log.settle();
+            access_log.flush();
+        }
+    }
+
+    fn abandon(&mut self, from: u32) {
+        self.intake.abandon(from);
+    }
+
+    fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>) {
+        self.answers.refuse(peer, refusal, out);
+    }
+
+    fn overloaded(&mut self, out: &mut Vec<u8>) {
+        self.answers.overloaded(out);
+    }
+
+    fn detached(&mut self, connection: Detached) {
+        self.answers.shared.streams.take(connection);
+    }
+
+    fn drain(&mut self) {
+        self.answers.shared.draining.store(true, Ordering::Relaxed);
+    }
+}

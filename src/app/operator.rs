@@ -1,0 +1,108 @@
+//! What people and their tools ask for: statistics, health, metrics, the dashboard.
+
+use std::sync::atomic::Ordering;
+
+use super::answers::{Clerk, JSON};
+use super::json::write_statistics;
+use super::page::{OPEN_API, PAGE, PAGE_GZIP, POLICY, accepts_gzip};
+use super::{live, metrics};
+use crate::http::{Content, Method, Status};
+use crate::limits::RETRY_AFTER_S;
+use crate::server::Reply;
+
+const HTML: &str = "text/html; charset=utf-8";
+/// Server-sent events (WHATWG HTML, 9.2).
+const EVENTS: &str = "text/event-stream";
+
+/// A cache may keep the page, but must ask each time whether it is still the same.
+const PAGE_FIELDS: &str = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n\
+                           X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n";
+
+/// Statistics are of one instant; no cache may serve them at another (RFC 9111, 5.2.2.5).
+const NO_STORE: &str = "Cache-Control: no-store\r\n";
+
+/// As above, for content whose format the client chooses (RFC 9110, 12.5.5).
+const NO_STORE_VARY_ACCEPT: &str = "Cache-Control: no-store\r\nVary: Accept\r\n";
+
+pub(super) fn statistics(clerk: Clerk<'_>) -> Reply {
+    clerk.answer_built(JSON, NO_STORE, |content, shared| {
+        write_statistics(content, &shared.statistics.snapshot());
+    })
+}
+
+pub(super) fn health(clerk: Clerk<'_>) -> Reply {
+    let (status, content) = if clerk.shared().draining.load(Ordering::Relaxed) {
+        (Status::ServiceUnavailable, &b"{\"status\":\"draining\"}"[..])
+    } else {
+        (Status::Ok, &b"{\"status\":\"healthy\"}"[..])
+    };
+    clerk.answer(status, NO_STORE, Content::Bytes(JSON, content))
+}
+
+pub(super) fn reset(clerk: Clerk<'_>) -> Reply {
+    if !clerk.shared().reset_allowed {
+        let message = "Reset is not enabled; start millrace with --allow-reset to enable it.";
+        return clerk.error(Status::Forbidden, "", message);
+    }
+    clerk.shared().statistics.reset();
+    clerk.answer(Status::Ok, "", Content::Bytes(JSON, b"{\"status\":\"reset\"}"))
+}
+
+pub(super) fn metrics(clerk: Clerk<'_>) -> Reply {
+    let format = metrics::Format::accepted(clerk.request.values("Accept"));
+    clerk.answer_built(format.media_type(), NO_STORE_VARY_ACCEPT, |content, shared| {
+        metrics::write(content, shared, &shared.rows, format);
+    })
+}
+
+pub(super) fn page(clerk: Clerk<'_>) -> Reply {
+    let gzip = accepts_gzip(clerk.request.values("Accept-Encoding"));
+    let coding = if gzip { "Content-Encoding: gzip\r\n" } else { "" };
+    let fields = format!("Content-Security-Policy: {POLICY}\r\n{PAGE_FIELDS}{coding}");
+    clerk.answer(Status::Ok, &fields, Content::Bytes(HTML, if gzip { PAGE_GZIP } else { PAGE }))
+}
+
+pub(super) fn open_api(clerk: Clerk<'_>) -> Reply {
+    clerk.answer(Status::Ok, "", Content::Bytes(JSON, OPEN_API))
+}
+
+pub(super) fn live(clerk: Clerk<'_>) -> Reply {
+    if clerk.request.method == Method::Head {
+        return clerk.answer(Status::Ok, NO_STORE, Content::Stream(EVENTS));
+    }
+    let shared = clerk.shared();
+    if shared.draining.load(Ordering::Relaxed) || !shared.streams.has_room() {
+        let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
+        let message =
+            "There are too many watchers, or the server is about to stop; try again later.";
+        return clerk.error(Status::ServiceUnavailable, &fields, message);
+    }
+    clerk.begin_stream(EVENTS, NO_STORE, live::write_beginning)
+}
+
+/// Answers `OPTIONS` of a resource that takes these methods.
+pub(super) fn options(clerk: Clerk<'_>, methods: &str) -> Reply {
+    clerk.answer(Status::NoContent, &format!("Allow: {methods}\r\n"), Content::Empty)
+}
+
+/// Answers a method that the resource does not take; it takes `methods`.
+pub(super) fn method_not_allowed(clerk: Clerk<'_>, methods: &str) -> Reply {
+    let message = format!("This path does not take that method; it takes {methods}.");
+    clerk.error(Status::MethodNotAllowed, &format!("Allow: {methods}\r\n"), &message)
+}
+
+/// Answers a path at which nothing stands.
+pub(super) fn nothing(clerk: Clerk<'_>, message: &str) -> Reply {
+    clerk.error(Status::NotFound, "", message)
+}
+
+/// Answers a method that HTTP does not define.
+pub(super) fn not_implemented(clerk: Clerk<'_>) -> Reply {
+    clerk.error(Status::NotImplemented, "", "This server does not know that method.")
+}
+
+/// Answers content that has a coding.
+pub(super) fn coded_content(clerk: Clerk<'_>) -> Reply {
+    let message = "Content must not have a Content-Encoding other than identity.";
+    clerk.error(Status::UnsupportedMediaType, "Accept-Encoding: identity\r\n", message)
+}

@@ -1,0 +1,60 @@
+//! What the handlers of all workers share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::json::write_statistics;
+use super::meters::{RequestMeters, Row};
+use crate::options::Options;
+use crate::server::meters::Meters;
+use crate::server::streams::Streams;
+use crate::stats::Statistics;
+use crate::sys::clock;
+
+/// What the handlers of all workers share.
+pub struct Shared {
+    /// The statistics.
+    pub statistics: Arc<Statistics>,
+    /// What the server counts, a row for each worker.
+    pub server_meters: Arc<[Meters]>,
+    pub(super) request_meters: Box<[RequestMeters]>,
+    /// The rows of the request meters that are in use, with their labels.
+    pub(super) rows: Box<[(Row, &'static str)]>,
+    /// Who watches the dashboard.
+    pub(super) streams: Arc<Streams>,
+    /// When the process began to serve, on the clock of [`clock::exact_ns`].
+    pub(super) started_ns: u64,
+    pub(super) reset_allowed: bool,
+    pub(super) access_log: bool,
+    pub(super) draining: AtomicBool,
+}
+
+impl Shared {
+    /// Returns what `workers` workers share; the statistics are zero, and ids are hashed with `keys`.
+    /// `rows` are the routes by which requests are counted.
+    pub(super) fn with_rows(
+        options: &Options,
+        workers: usize,
+        keys: [u64; 2],
+        rows: Box<[(Row, &'static str)]>,
+    ) -> Arc<Shared> {
+        Arc::new(Shared {
+            statistics: Statistics::new(workers, keys, options.max_users),
+            server_meters: (0..workers).map(|_| Meters::default()).collect(),
+            request_meters: (0..workers).map(|_| RequestMeters::default()).collect(),
+            rows,
+            streams: Arc::new(Streams::new()),
+            started_ns: clock::exact_ns(),
+            reset_allowed: options.allow_reset,
+            access_log: options.access_log,
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the statistics as JSON, as `GET /stats` answers them.
+    pub fn statistics_json(&self) -> String {
+        let mut json = Vec::new();
+        write_statistics(&mut json, &self.statistics.snapshot());
+        String::from_utf8_lossy(&json).into_owned()
+    }
+}

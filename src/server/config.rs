@@ -1,0 +1,22 @@
+//! What a server is told before it starts.
+
+use super::timers::Durations;
+
+/// How to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// Whether worker i runs on processor i only.
+    pub pin: bool,
+    /// Whether workers may do no more than they need, see [`sandbox`](crate::sys::sandbox).
+    pub sandbox: bool,
+    /// Length of each worker's listen queue.
+    pub backlog: u32,
+    /// Connections over all workers; further clients are told `503`.
+    pub connections_max: usize,
+    /// Bytes of a request's content.
+    pub content_bytes_max: usize,
+    /// How long to wait for what.
+    pub timeouts: Durations,
+}

@@ -1,0 +1,488 @@
+//! One connection: what it holds between two turns, and what one turn does.
+//!
+//! A turn costs as few system calls as the kernel allows: one `recv` of what is there and one `send`
+//! of all the answers. In between, the worker commits what this connection and others have staged
+//! (see `round`).
+//!
+//! ```text
+//!            recv               turn: read, stage            answer              send
+//! socket ──────────► input ──────────────────────► Debt ─────────────► output ──────────► socket
+//!                      │ left over: start of a request            │ left over: answers not taken
+//!                      ▼                                          ▼
+//!                     held                                      unsent
+//! ```
+//!
+//! `input` and `output` belong to the worker and serve all its connections; `held` and `unsent` are
+//! lent buffers, empty on an idle connection. While `unsent` is not empty nothing is read: a client
+//! that sends for ever and reads nothing holds the answers and the input of one turn.
+//!
+//! Readiness is edge-triggered. [`Input`] remembers an edge until a short read uses it up; a turn
+//! that stops for any other reason says [`Next::Again`], since no new edge will come for it.
+//!
+//! The end of a connection is in `ending`.
+
+mod ending;
+mod phase;
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::buffers::{Buffer, Buffers};
+use super::meters::{Activity, Closed, Meters};
+use super::round::{Account, Debt, Others, Stop};
+use super::stream::{Stream, receive, send};
+use super::timers::Class;
+use super::{Handler, Reply};
+use crate::http::exchange::Stage;
+use crate::http::line::empty_lines_length;
+use crate::http::response::CONTINUE;
+use crate::http::{Exchange, Memo, Refusal, Step};
+use crate::limits::{
+    LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX, WRITE_PROGRESS_BYTES_MIN,
+};
+use crate::sys::clock::exact_ns;
+use phase::Phase;
+
+/// A client's connection.
+pub struct Connection<S> {
+    stream: S,
+    peer: SocketAddr,
+    exchange: Exchange,
+    /// The start of the request under way, or requests for which a turn had no time.
+    held: Buffer,
+    held_begins: HeldBegins,
+    /// The rest of answers that the peer has not taken.
+    unsent: Buffer,
+    /// What the socket held when the peer was last seen to read, and has been given since; only
+    /// kept while answers are unsent.
+    owed_bytes: usize,
+    phase: Phase,
+    input: Input,
+    activity: Activity,
+}
+
+/// What the socket may have for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// Nothing until the next edge.
+    Empty,
+    /// There may be bytes.
+    Waiting,
+    /// The peer may have closed its side, so that one more read is owed after a short one.
+    Closing,
+}
+
+/// What the held bytes begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeldBegins {
+    /// A part of a request; more must arrive first.
+    WithPart,
+    /// Perhaps a whole request, which no edge announces.
+    WithWhole,
+}
+
+/// What a turn works with; all of it belongs to the worker.
+pub struct Desk<'w, H> {
+    pub handler: &'w mut H,
+    pub memo: &'w mut Memo,
+    pub input: &'w mut [u8],
+    pub output: &'w mut Vec<u8>,
+    pub others: &'w mut Others,
+    pub buffers: &'w mut Buffers,
+    pub meters: &'w Meters,
+    pub draining: bool,
+    /// When the worker learned what there is to do in this round.
+    pub ready_ns: u64,
+}
+
+/// What the first half of a turn came to.
+#[derive(Debug)]
+pub enum Turn {
+    /// Nothing is owed: what comes next is known.
+    Over(Next),
+    /// Answers are owed: the second half follows the commit.
+    Owing(Debt),
+}
+
+/// What comes after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing, until an edge or this time-out, which starts anew with `restart`.
+    Wait { class: Class, restart: bool },
+    /// Another turn, after the others have had theirs; whether requests were answered in this one.
+    Again { answered: bool },
+    /// The end.
+    Close(Closed),
+    /// The connection is the handler's.
+    Detach,
+}
+
+impl<S: Stream> Connection<S> {
+    /// A fresh connection.
+    pub fn new(stream: S, peer: SocketAddr, content_bytes_max: usize) -> Self {
+        Connection {
+            stream,
+            peer,
+            exchange: Exchange::new(content_bytes_max),
+            held: Buffer::default(),
+            held_begins: HeldBegins::WithPart,
+            unsent: Buffer::default(),
+            owed_bytes: 0,
+            phase: Phase::Open,
+            input: Input::Empty,
+            activity: Activity::Idle,
+        }
+    }
+
+    /// A connection that comes from another server; its held bytes are due a turn.
+    pub fn arrive(
+        stream: S,
+        peer: SocketAddr,
+        content_bytes_max: usize,
+        held: &[u8],
+        unsent: &[u8],
+    ) -> Self {
+        let mut connection = Connection::new(stream, peer, content_bytes_max);
+        if !held.is_empty() {
+            connection.held.append(held);
+            connection.held_begins = HeldBegins::WithWhole;
+        }
+        connection.unsent.append(unsent);
+        let untaken_bytes = connection.stream.untaken_bytes().unwrap_or(0);
+        connection.owed_bytes = untaken_bytes + unsent.len();
+        connection.input = Input::Waiting;
+        connection
+    }
+
+    /// What an open connection consists of between two turns; its buffers go back.
+    pub fn depart(mut self, buffers: &mut Buffers, meters: &Meters) -> (S, Vec<u8>, Vec<u8>) {
+        let held = self.exchange.replay(self.held.filled());
+        let unsent = self.unsent.filled().to_vec();
+        self.release(buffers, meters);
+        (self.stream, held, unsent)
+    }
+
+    /// The socket, to register it.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Notes an edge: there is something to receive, or, with `closing`, perhaps the peer's FIN or
+    /// an error.
+    #[inline]
+    pub fn note_input(&mut self, closing: bool) {
+        if closing {
+            self.input = Input::Closing;
+        } else if self.input == Input::Empty {
+            self.input = Input::Waiting;
+        }
+    }
+
+    /// Does the first half of a turn: sends what is unsent, receives, and stages the requests.
+    #[inline]
+    pub fn turn<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
+        if !self.unsent.is_empty() {
+            match self.send_unsent(desk) {
+                Ok(()) if !self.unsent.is_empty() => {
+                    return Turn::Over(Next::Wait { class: Class::Write, restart: false });
+                }
+                Ok(()) => {}
+                Err(_) => return Turn::Over(Next::Close(Closed::SocketError)),
+            }
+        }
+        match &self.phase {
+            Phase::Open => self.serve(desk),
+            Phase::Ending(reason) => Turn::Over(self.linger(*reason, desk)),
+            Phase::Lingering(lingering) => Turn::Over(self.discard(*lingering, desk)),
+        }
+    }
+
+    /// Does the second half of a turn: answers what the commit has decided, and sends.
+    #[inline]
+    pub fn answer<H: Handler>(&mut self, debt: &Debt, desk: &mut Desk<'_, H>) -> Next {
+        desk.output.clear();
+        desk.others.write(debt, desk.handler, desk.output);
+        if self.send_output(desk).is_err() {
+            return Next::Close(Closed::SocketError);
+        }
+        if debt.requests > 0 {
+            let took_ns = exact_ns().saturating_sub(desk.ready_ns);
+            desk.meters.durations.record(took_ns, u64::from(debt.requests));
+        }
+        match debt.stop {
+            Stop::End(reason) => self.end(reason, desk),
+            Stop::Detach => Next::Detach,
+            Stop::Starved | Stop::Budget => self.after(debt.requests > 0, desk),
+        }
+    }
+
+    /// The write time-out is over: another one for a peer that reads, however slowly, the end for
+    /// one that does not. An edge for writing is no measure of it, because it comes only when much
+    /// of the socket's queue is free.
+    pub fn write_time_out(&mut self) -> Next {
+        let untaken_bytes = self.stream.untaken_bytes().unwrap_or(self.owed_bytes);
+        let taken_bytes = self.owed_bytes.saturating_sub(untaken_bytes);
+        if taken_bytes < WRITE_PROGRESS_BYTES_MIN {
+            return Next::Close(Closed::WriteTimeout);
+        }
+        self.owed_bytes = untaken_bytes;
+        Next::Wait { class: Class::Write, restart: true }
+    }
+
+    /// Gives lent buffers back and takes the connection out of the meters.
+    pub fn release(&mut self, buffers: &mut Buffers, meters: &Meters) {
+        buffers.take_back(&mut self.held);
+        buffers.take_back(&mut self.unsent);
+        meters.activities[self.activity as usize].subtract(1);
+    }
+
+    /// Bytes in the buffers lent to it: held input, and unsent answers.
+    #[cfg(any(test, fuzzing))]
+    pub fn lent_bytes(&self) -> (usize, usize) {
+        (self.held.filled().len(), self.unsent.filled().len())
+    }
+
+    /// Receives and stages.
+    #[inline]
+    fn serve<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
+        let received =
+            if self.held.is_empty() { self.serve_input(desk) } else { self.serve_held(desk) };
+        let debt = match received {
+            Ok(Some(debt)) => debt,
+            Ok(None) => return Turn::Over(self.after(false, desk)),
+            Err(reason) => return Turn::Over(Next::Close(reason)),
+        };
+        self.held_begins = match debt.stop {
+            Stop::Budget => HeldBegins::WithWhole,
+            _ => HeldBegins::WithPart,
+        };
+        if self.held.is_empty() {
+            desk.buffers.take_back(&mut self.held);
+        }
+        if debt.is_none() { Turn::Over(self.after(false, desk)) } else { Turn::Owing(debt) }
+    }
+
+    /// Receives into the worker's input and stages what is there; `None` if nothing has come.
+    #[inline]
+    fn serve_input<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Result<Option<Debt>, Closed> {
+        let received = match receive(&mut self.stream, desk.input, desk.meters) {
+            Ok(Some(0)) => return Err(Closed::ByPeer),
+            Ok(Some(received)) => received,
+            Ok(None) => {
+                self.input = Input::Empty;
+                return Ok(None);
+            }
+            Err(_) => return Err(Closed::SocketError),
+        };
+        self.note_received(received == desk.input.len());
+        // The input is lent out while it is read; it is the worker's, and comes back.
+        let input = std::mem::take(&mut desk.input);
+        let (debt, rest) = self.stage(&mut input[..received], desk);
+        if !rest.is_empty() {
+            self.held = desk.buffers.lend(rest.len());
+            self.held.append(&input[rest]);
+        }
+        desk.input = input;
+        Ok(Some(debt))
+    }
+
+    /// Receives behind what is held, if more is needed, and stages what is there; `None` if nothing
+    /// has come.
+    fn serve_held<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Result<Option<Debt>, Closed> {
+        if self.held_begins == HeldBegins::WithPart && self.receive_held(desk)? == 0 {
+            return Ok(None);
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let (debt, rest) = self.stage(held.filled_mut(), desk);
+        held.keep(rest);
+        self.held = held;
+        Ok(Some(debt))
+    }
+
+    /// Receives behind what is held; 0 if there is nothing yet.
+    fn receive_held<H>(&mut self, desk: &mut Desk<'_, H>) -> Result<usize, Closed> {
+        if self.input == Input::Empty {
+            return Ok(0);
+        }
+        let missing = self
+            .exchange
+            .expected_bytes()
+            .map_or(0, |bytes| bytes.saturating_sub(self.held.filled().len()));
+        // A client's word for the length is not worth memory; what it has sent is.
+        self.held.reserve(missing.clamp(1, LENT_BUFFER_BYTES));
+        let room = self.held.room_mut();
+        let room_bytes = room.len();
+        match receive(&mut self.stream, room, desk.meters) {
+            // The peer closed within a request, so there is nothing to answer (RFC 9112, 8).
+            Ok(Some(0)) => Err(Closed::ByPeer),
+            Ok(Some(received)) => {
+                self.held.fill(received);
+                self.note_received(received == room_bytes);
+                Ok(received)
+            }
+            Ok(None) => {
+                self.input = Input::Empty;
+                Ok(0)
+            }
+            Err(_) => Err(Closed::SocketError),
+        }
+    }
+
+    /// A read that did not fill its room has emptied the socket, unless the peer has closed.
+    #[inline]
+    fn note_received(&mut self, filled_its_room: bool) {
+        if !filled_its_room && self.input == Input::Waiting {
+            self.input = Input::Empty;
+        }
+    }
+
+    /// Stages the whole requests at the start of `input`; returns what is owed for them, and which
+    /// part of the input is to be kept.
+    ///
+    /// A panic ends the connection: what the handler had staged for it in this turn is neither
+    /// counted nor answered.
+    #[inline]
+    fn stage<H: Handler>(
+        &mut self,
+        input: &mut [u8],
+        desk: &mut Desk<'_, H>,
+    ) -> (Debt, std::ops::Range<usize>) {
+        let first = desk.handler.staged();
+        let account = desk.others.open(first);
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.stage_all(input, &account, desk)));
+        let (stop, requests, rest) = attempt.unwrap_or_else(|_| {
+            desk.meters.panics.add(1);
+            desk.handler.abandon(first);
+            desk.others.abandon(&account);
+            (Stop::End(Closed::Panic), 0, 0..0)
+        });
+        // After a panic nothing is owed, even of what a full batch has committed.
+        let staged = if requests == 0 { first } else { desk.handler.staged() };
+        (desk.others.close(account, staged, requests, stop), rest)
+    }
+
+    #[inline(always)]
+    fn stage_all<H: Handler>(
+        &mut self,
+        input: &mut [u8],
+        account: &Account,
+        desk: &mut Desk<'_, H>,
+    ) -> (Stop, u32, std::ops::Range<usize>) {
+        let mut at = 0;
+        let mut requests = 0;
+        let (stop, kept) = loop {
+            if at == input.len() {
+                break (Stop::Starved, 0);
+            }
+            if requests == TURN_REQUESTS_MAX
+                || desk.others.account_bytes(account) >= TURN_ANSWER_BYTES_MAX
+            {
+                break (Stop::Budget, input.len() - at);
+            }
+            let (mut request, consumed) = match self.exchange.recall(&input[at..], desk.memo) {
+                Some(found) => found,
+                None => match self.exchange.advance(&mut input[at..], desk.memo) {
+                    Step::Request { request, consumed } => (request, consumed),
+                    Step::More { kept, send_continue } => {
+                        if send_continue {
+                            desk.others.buffer().extend_from_slice(CONTINUE);
+                            desk.others.note(account, desk.handler.staged());
+                        }
+                        break (Stop::Starved, kept);
+                    }
+                    Step::Error(refusal) => {
+                        self.refuse(refusal, account, desk);
+                        break (Stop::End(Closed::ProtocolError), 0);
+                    }
+                },
+            };
+            request.persistent &= !desk.draining;
+            let reply = desk.handler.request(&self.peer, &request, desk.others.buffer());
+            requests += 1;
+            at += consumed;
+            match reply {
+                Reply::Staged => {}
+                Reply::Answered => desk.others.note(account, desk.handler.staged()),
+                Reply::Detach => {
+                    desk.others.note(account, desk.handler.staged());
+                    break (Stop::Detach, 0);
+                }
+            }
+            if !request.persistent {
+                break (Stop::End(Closed::AfterAnswer), 0);
+            }
+        };
+        (stop, requests, at..at + kept)
+    }
+
+    /// Answers a violation of the protocol, behind all answers owed before it.
+    fn refuse<H: Handler>(&self, refusal: Refusal, account: &Account, desk: &mut Desk<'_, H>) {
+        desk.handler.refuse(&self.peer, refusal, desk.others.buffer());
+        desk.others.note(account, desk.handler.staged());
+        desk.meters.http_errors[refusal.error as usize].add(1);
+    }
+
+    /// Sends the output; what the socket does not take moves to `unsent`.
+    #[inline]
+    fn send_output<H>(&mut self, desk: &mut Desk<'_, H>) -> io::Result<()> {
+        if desk.output.is_empty() {
+            return Ok(());
+        }
+        let sent = send(&mut self.stream, desk.output, desk.meters)?;
+        if sent < desk.output.len() {
+            let rest = &desk.output[sent..];
+            self.unsent = desk.buffers.lend(rest.len());
+            self.unsent.append(rest);
+            self.owed_bytes = self.stream.untaken_bytes()?;
+        }
+        Ok(())
+    }
+
+    fn send_unsent<H>(&mut self, desk: &mut Desk<'_, H>) -> io::Result<()> {
+        let sent = send(&mut self.stream, self.unsent.filled(), desk.meters)?;
+        self.owed_bytes += sent;
+        let rest = sent..self.unsent.filled().len();
+        self.unsent.keep(rest);
+        if self.unsent.is_empty() {
+            desk.buffers.take_back(&mut self.unsent);
+        }
+        Ok(())
+    }
+
+    /// What an open connection waits for now.
+    #[inline]
+    fn after<H>(&mut self, answered: bool, desk: &mut Desk<'_, H>) -> Next {
+        let (activity, class) = if !self.unsent.is_empty() {
+            (Activity::Writing, Class::Write)
+        } else if self.exchange.stage() == Stage::Body {
+            (Activity::Reading, Class::Body)
+        } else if empty_lines_length(self.held.filled()) < self.held.filled().len() {
+            // Empty lines do not begin a request (RFC 9112, 2.2).
+            (Activity::Reading, Class::Header)
+        } else {
+            (Activity::Idle, Class::Idle)
+        };
+        self.shift(activity, desk.meters);
+        if class == Class::Write {
+            return Next::Wait { class, restart: true };
+        }
+        if self.held_begins == HeldBegins::WithWhole || self.input != Input::Empty {
+            return Next::Again { answered };
+        }
+        if desk.draining && activity == Activity::Idle {
+            return Next::Close(Closed::Shutdown);
+        }
+        Next::Wait { class, restart: answered }
+    }
+
+    /// Notes what the connection is doing now.
+    #[inline(always)]
+    fn shift(&mut self, activity: Activity, meters: &Meters) {
+        if activity != self.activity {
+            meters.activities[self.activity as usize].subtract(1);
+            meters.activities[activity as usize].add(1);
+            self.activity = activity;
+        }
+    }
+}
