@@ -167,10 +167,10 @@ pub const STREAM_STALL_MS: u64 = 30_000;
 
 // A question for another server's health.
 
-/// How long it may take to connect, and then to answer.
+/// How long it may take to connect and to answer, together.
 pub const HEALTH_TIMEOUT_MS: u64 = 5_000;
 /// Bytes of an answer that are read.
-pub const HEALTH_ANSWER_BYTES_MAX: u64 = 64 * 1024;
+pub const HEALTH_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 // An image of the statistics.
 

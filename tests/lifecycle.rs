@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -345,6 +346,34 @@ fn health_is_asked_for_without_any_other_program() {
     server.wait();
     let (code, _, errors) = run(&["--health", &url]);
     assert!(code == Some(1) && errors.contains("no answer from"), "{errors}");
+}
+
+#[test]
+fn a_server_that_hangs_or_trickles_is_not_healthy_after_five_seconds() {
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let (hanging, trickling) = (listener(), listener());
+    let url = |listener: &std::net::TcpListener| {
+        format!("http://{}", listener.local_addr().expect("an address"))
+    };
+    let urls = [url(&hanging), url(&trickling)];
+    thread::spawn(move || {
+        let (mut stream, _) = trickling.accept().expect("a client");
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    thread::scope(|scope| {
+        for url in &urls {
+            scope.spawn(move || {
+                let start = Instant::now();
+                let (code, _, errors) = run(&["--health", url]);
+                let address = url.trim_start_matches("http://");
+                let expected = format!("millrace: no answer from {address} within 5 seconds\n");
+                assert_eq!((code, errors), (Some(1), expected));
+                assert!(start.elapsed() >= Duration::from_millis(4_900), "{:?}", start.elapsed());
+            });
+        }
+    });
 }
 
 #[test]

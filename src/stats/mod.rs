@@ -46,17 +46,32 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Statistics of `workers` workers, all zero. `keys` are random, so that nobody can choose ids
-    /// whose hashes collide. More users than `users_max` are refused.
-    pub fn new(workers: usize, keys: [u64; 2], users_max: Option<u64>) -> Arc<Statistics> {
+    /// Makes statistics of `workers` workers, all zero. `keys` are random, so that clients cannot choose
+    /// ids whose hashes collide. More users than `users_max` are refused. Returns `None` if the system
+    /// has no memory even for an empty set of users.
+    pub fn try_new(
+        workers: usize,
+        keys: [u64; 2],
+        users_max: Option<u64>,
+    ) -> Option<Arc<Statistics>> {
+        let users = Arc::new(Users::try_new(users_max)?);
         let locals = (0..workers + 1).map(|_| Totals::ZERO);
-        Arc::new(Statistics {
+        Some(Arc::new(Statistics {
             resets: AtomicU64::new(0),
-            sections: Sections::new(locals, Arc::new(Users::new(users_max))),
+            sections: Sections::new(locals, users),
             shard_taken: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             hash: Keyed::new(keys),
             users_max,
-        })
+        }))
+    }
+
+    /// Makes statistics as [`try_new`](Self::try_new) does.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no memory even for an empty set of users.
+    pub fn new(workers: usize, keys: [u64; 2], users_max: Option<u64>) -> Arc<Statistics> {
+        Statistics::try_new(workers, keys, users_max).expect("memory for an empty set of users")
     }
 
     /// The shard of `worker`, counted from 0.

@@ -69,17 +69,23 @@ pub(super) enum Outcome {
 }
 
 impl Users {
-    /// An empty set for `users_max` ids, any number if `None`.
+    /// Makes an empty set for `users_max` ids, any number if `None`. Returns `None` if the system has no
+    /// memory even for an empty set.
+    pub fn try_new(users_max: Option<u64>) -> Option<Users> {
+        let pages = Pages::new();
+        // SAFETY: the set owns both, drops the pages last, and passes `insert` no others.
+        let stripe = |_| unsafe { Stripe::new(&pages) };
+        let stripes = (0..STRIPE_COUNT).map(stripe).collect::<Option<_>>()?;
+        Some(Users { stripes, pages, quota: Quota::new(users_max) })
+    }
+
+    /// Makes an empty set as [`try_new`](Self::try_new) does.
     ///
     /// # Panics
     ///
     /// When the system has no memory even for an empty set.
     pub fn new(users_max: Option<u64>) -> Users {
-        let pages = Pages::new();
-        // SAFETY: the set owns both, drops the pages last, and passes `insert` no others.
-        let stripe = |_| unsafe { Stripe::new(&pages) }.expect("memory for an empty set");
-        let stripes = (0..STRIPE_COUNT).map(stripe).collect();
-        Users { stripes, pages, quota: Quota::new(users_max) }
+        Users::try_new(users_max).expect("memory for an empty set")
     }
 
     /// Makes `id`, of 1 to 256 bytes, an element if it is none and may become one. The same id
