@@ -91,7 +91,7 @@ fn response(c: &mut Criterion) {
 fn path(c: &mut Criterion) {
     let mut group = c.benchmark_group("path");
     for in_flight in [1, 16] {
-        let shared = Shared::new(&options(), 1, [1, 2]);
+        let shared = Shared::new(&options(), 1, [1, 2]).expect("memory");
         let mut app = App::new(&shared, 0, 1_700_000_000);
         let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));

@@ -106,6 +106,13 @@ pub const DESCRIPTORS_PER_WORKER: usize = 4 + REFUSED_LINGERING_MAX;
 /// the start says so.
 pub const CONNECTIONS_COMMON: usize = 10_000;
 
+// The memory that a start needs. Address space counts here, of which little becomes memory at once.
+
+/// Without the workers: an empty set of users, the logs, and some threads.
+pub const START_BYTES: usize = 88 * 1024 * 1024;
+/// For each worker: its stack, its poll loop and its buffers.
+pub const START_BYTES_PER_WORKER: usize = 3 * 1024 * 1024;
+
 // What options may ask for at most: beyond it, a number is a slip of the hand.
 
 /// Worker threads.
@@ -139,6 +146,10 @@ pub const ACCESS_LOG_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of the access log that a worker gathers before it passes them on, if its round is not over
 /// before.
 pub const ACCESS_LOG_BUFFER_BYTES: usize = 16 * 1024;
+/// Bytes of the request line in a line of the access log.
+pub const ACCESS_LOG_REQUEST_BYTES_MAX: usize = 2_048;
+/// Bytes of the referrer, and of the user agent, in a line of the access log.
+pub const ACCESS_LOG_FIELD_BYTES_MAX: usize = 900;
 /// How long lines of the access log are gathered to leave in one write.
 pub const ACCESS_LOG_GATHER_MS: u64 = 2;
 /// The pause before the next attempt to write to an output that is full and does not block.

@@ -241,6 +241,26 @@ fn start_up_failures_say_what_to_do() {
 }
 
 #[test]
+fn a_start_without_memory_says_how_much_is_needed() {
+    let program = env!("CARGO_BIN_EXE_millrace");
+    for arguments in ["--listen 127.0.0.1:0", "--check"] {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -v 60000; exec {program} --workers 2 {arguments}");
+        let output = command.args(["-c", &script]).env_clear().output().expect("it runs");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        let expected = "millrace: there is not enough memory: 94 MiB of address space are needed for \
+                        2 workers; raise the limit to ";
+        assert!(message.starts_with(expected) && message.lines().count() == 1, "{message}");
+    }
+    // Beside what is said to be needed, the C library takes some for each thread.
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -v 1000000; exec {program} --workers 2 --listen 127.0.0.1:0");
+    command.args(["-c", &script]).env_clear().stdin(Stdio::null()).stderr(Stdio::piped());
+    assert_eq!(Server::run(&mut command).stop().events, 0);
+}
+
+#[test]
 fn a_server_on_all_addresses_leaves_none_to_a_second_one() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         support::skip("IPv6 is off");

@@ -234,6 +234,27 @@ fn a_reader_that_comes_late_gets_the_last_lines_of_the_log() {
 }
 
 #[test]
+fn clients_without_a_place_are_refused_with_a_line_in_the_log() {
+    let server = Server::start(&["--max-connections", "2", "--workers", "1"]);
+    let mut clients: Vec<Client> = (0..2).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/health").as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+    for _ in 0..100 {
+        assert_eq!(server.connect().answer().status, 503);
+    }
+    drop(clients);
+    server.signal(libc::SIGTERM);
+    let (_, lines) = server.wait();
+    let refusals = lines.iter().filter(|line| line.contains("a client was refused")).count();
+    // Ten in ten seconds, which may fall into two windows.
+    assert!((1..=20).contains(&refusals), "{lines:?}");
+    let first = lines.iter().find(|line| line.contains("a client was refused"));
+    assert!(first.is_some_and(|line| line.ends_with("connections_max=2")), "{lines:?}");
+}
+
+#[test]
 fn every_line_of_a_json_log_is_json() {
     let json = ["--log-format", "json"];
     let output = |command: &mut Command| {

@@ -1,15 +1,21 @@
-//! A line a request to standard output, in the combined format of Apache and nginx.
+//! One line for each request to standard output, in the combined format of Apache and nginx.
 //!
-//! Lines are gathered and leave in one write when the worker's round is over, or before, when they
-//! are many: a busy worker makes one call for the requests of many connections, and what an idle one
-//! has to say is there at once.
+//! A line is made in two steps, since the answer may come later than the request: a [`Draft`] holds the
+//! place of the line, and is completed with the answer. Lines leave in the order of the requests. A
+//! worker gathers lines until its round is over, or until they are many, and passes them on in one
+//! piece; another thread writes them ([`log`]), so that no worker waits for standard output.
+//!
+//! Long values are cut, which keeps each line below the size that a pipe takes in one piece.
 
 use std::io::Write;
 use std::net::SocketAddr;
 
 use crate::http::date::common_log_date;
 use crate::http::{Method, Request, Status, Version};
-use crate::limits::ACCESS_LOG_BUFFER_BYTES;
+use crate::limits::{
+    ACCESS_LOG_BUFFER_BYTES, ACCESS_LOG_FIELD_BYTES_MAX, ACCESS_LOG_REQUEST_BYTES_MAX,
+    LOG_LINE_BYTES_MAX,
+};
 use crate::log;
 
 /// The access log of one worker.
@@ -22,12 +28,12 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// No lines yet.
+    /// Returns the log of a worker, without a line.
     pub fn new() -> Self {
         AccessLog { pending: Vec::new(), lines: Vec::new(), unix_s: 0, date: common_log_date(0) }
     }
 
-    /// Brings the date of the lines to `unix_s`.
+    /// Sets the date of the lines to `unix_s`.
     pub fn refresh(&mut self, unix_s: u64) {
         if unix_s != self.unix_s {
             self.unix_s = unix_s;
@@ -92,7 +98,7 @@ impl AccessLog {
         }
     }
 
-    /// Writes the lines out.
+    /// Passes the lines on to the thread that writes them.
     pub fn flush(&mut self) {
         if !self.lines.is_empty() {
             log::access().put(&self.lines);
@@ -108,12 +114,13 @@ impl AccessLog {
     ) -> Draft {
         let (ip, date) = (peer.ip().to_canonical(), &self.date);
         let mut before = format!("{ip} - - [{date}] \"").into_bytes();
-        quote(&mut before, request_line.as_bytes());
+        quote(&mut before, request_line.as_bytes(), ACCESS_LOG_REQUEST_BYTES_MAX);
         before.push(b'"');
         let mut behind = Vec::new();
         for value in fields {
+            let value = value.filter(|value| !value.is_empty()).unwrap_or(b"-");
             behind.extend_from_slice(b" \"");
-            quote(&mut behind, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));
+            quote(&mut behind, value, ACCESS_LOG_FIELD_BYTES_MAX);
             behind.push(b'"');
         }
         behind.push(b'\n');
@@ -137,15 +144,19 @@ struct Line {
 }
 
 impl Drop for AccessLog {
-    /// The last requests of a worker are answered after its last round.
+    /// Passes on the last lines: the last requests of a worker are answered after its last round.
     fn drop(&mut self) {
         self.settle();
         self.flush();
     }
 }
 
-/// Appends what a client sent; what could end the quotes or the line, or is no ASCII, as `\xHH`.
-fn quote(lines: &mut Vec<u8>, value: &[u8]) {
+/// Appends what a client sent. Bytes that could end the quotes or the line, or that are not ASCII, are
+/// written as `\xHH`. A value that takes more than `bytes_max` is cut, and `...` stands for the rest.
+fn quote(lines: &mut Vec<u8>, value: &[u8], bytes_max: usize) {
+    let start = lines.len();
+    // The end of the last byte of the value behind which there is room for the dots.
+    let mut cut_at = start;
     for &byte in value {
         match byte {
             b'"' | b'\\' | ..b' ' | 0x7f.. => {
@@ -153,8 +164,26 @@ fn quote(lines: &mut Vec<u8>, value: &[u8]) {
             }
             _ => lines.push(byte),
         }
+        let length = lines.len() - start;
+        if length + DOTS.len() <= bytes_max {
+            cut_at = lines.len();
+        } else if length > bytes_max {
+            lines.truncate(cut_at);
+            lines.extend_from_slice(DOTS);
+            return;
+        }
     }
 }
+
+const DOTS: &[u8] = b"...";
+
+/// The fixed parts of a line: an address, the date, a status, a number of bytes, and what is between
+/// them.
+const FIXED_BYTES_MAX: usize = 160;
+const _: () = assert!(
+    FIXED_BYTES_MAX + ACCESS_LOG_REQUEST_BYTES_MAX + 2 * ACCESS_LOG_FIELD_BYTES_MAX
+        <= LOG_LINE_BYTES_MAX
+);
 
 #[cfg(test)]
 mod tests {
@@ -163,7 +192,39 @@ mod tests {
     #[test]
     fn a_value_can_neither_end_the_quotes_nor_the_line() {
         let mut lines = Vec::new();
-        quote(&mut lines, b"a \"b\" \\ \xc3\xa4\t");
+        quote(&mut lines, b"a \"b\" \\ \xc3\xa4\t", 100);
         assert_eq!(lines, br"a \x22b\x22 \x5C \xC3\xA4\x09");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_bytes() {
+        for (value, cut) in [
+            (&b"0123456789"[..], "0123456789"),
+            (b"0123456789a", "0123456..."),
+            (b"\"\"", r"\x22\x22"),
+            (b"\"\"\"", r"\x22..."),
+            (b"01234\"5", "01234\\x225"),
+            (b"01234\"56", "01234..."),
+            (b"0123456789\"", "0123456..."),
+        ] {
+            let mut lines = b"before ".to_vec();
+            quote(&mut lines, value, 10);
+            assert_eq!(String::from_utf8(lines).unwrap(), format!("before {cut}"));
+        }
+    }
+
+    #[test]
+    fn the_longest_line_fits_into_one_write_to_a_pipe() {
+        let mut log = AccessLog::new();
+        let peer = "[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap();
+        let long = "\"".repeat(20_000);
+        let field = Some(long.as_bytes());
+        let draft = log.begin(&peer, &long, [field, field]);
+        let outcome = Some((Status::InsufficientStorage, usize::MAX));
+        log.pending[draft.0].outcome = outcome;
+        log.settle();
+        assert!(log.lines.len() <= LOG_LINE_BYTES_MAX, "{}", log.lines.len());
+        assert!(log.lines.len() > LOG_LINE_BYTES_MAX / 2);
+        log.lines.clear();
     }
 }

@@ -66,7 +66,7 @@ fn run(input: &[u8], mut script: Script) -> ((Vec<u8>, Closed), u64) {
     let Ok(Invocation::Run { options, .. }) = parse(["--workers=1".into()], []) else {
         unreachable!("the options are valid");
     };
-    let shared = Shared::new(&options, options.workers, [1, 2]);
+    let shared = Shared::new(&options, options.workers, [1, 2]).expect("memory");
     let mut app = App::new(&shared, 0, 0);
     let Outcome { mut answers, closed } = converse(&mut app, CONTENT_BYTES_MAX, input, &mut script);
     while let Some(at) = memchr::memmem::find(&answers, INTERIM) {

@@ -40,8 +40,8 @@ pub fn url(address: SocketAddr) -> String {
 
 impl Shared {
     /// Returns what the handlers of `workers` workers share. The statistics are zero; ids are hashed
-    /// with `keys`.
-    pub fn new(options: &Options, workers: usize, keys: [u64; 2]) -> Arc<Shared> {
+    /// with `keys`. Returns `None` if there is no memory for it.
+    pub fn new(options: &Options, workers: usize, keys: [u64; 2]) -> Option<Arc<Shared>> {
         Shared::with_rows(options, workers, keys, routes::rows())
     }
 }

@@ -31,15 +31,15 @@ pub struct Shared {
 
 impl Shared {
     /// Returns what `workers` workers share; the statistics are zero, and ids are hashed with `keys`.
-    /// `rows` are the routes by which requests are counted.
+    /// `rows` are the routes by which requests are counted. Returns `None` if there is no memory for it.
     pub(super) fn with_rows(
         options: &Options,
         workers: usize,
         keys: [u64; 2],
         rows: Box<[(Row, &'static str)]>,
-    ) -> Arc<Shared> {
-        Arc::new(Shared {
-            statistics: Statistics::new(workers, keys, options.max_users),
+    ) -> Option<Arc<Shared>> {
+        Some(Arc::new(Shared {
+            statistics: Statistics::try_new(workers, keys, options.max_users)?,
             server_meters: (0..workers).map(|_| Meters::default()).collect(),
             request_meters: (0..workers).map(|_| RequestMeters::default()).collect(),
             rows,
@@ -48,7 +48,7 @@ impl Shared {
             reset_allowed: options.allow_reset,
             access_log: options.access_log,
             draining: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Returns the statistics as JSON, as `GET /stats` answers them.

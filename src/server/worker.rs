@@ -44,6 +44,7 @@ use crate::limits::{
     POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, TURN_ACCEPTS_MAX,
     TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
 };
+use crate::log;
 use crate::mailbox::Mailbox;
 use crate::sys::clock::{Moment, exact_ns, unix_seconds};
 use resident::Resident;
@@ -395,10 +396,18 @@ impl<H: Handler> Worker<H> {
                     self.adopt(stream, peer);
                 }
             }
-            Placement::Full if self.turned_away < REFUSED_LINGERING_MAX => {
-                self.turn_away(stream, peer);
+            Placement::Full => {
+                log::warn(
+                    "a client was refused: there are as many connections as may be; raise \
+                     --max-connections or the limit of open files (ulimit -n)",
+                    &[("connections_max", &self.config.connections_max)],
+                );
+                if self.turned_away < REFUSED_LINGERING_MAX {
+                    self.turn_away(stream, peer);
+                } else {
+                    self.refuse_at_once(stream);
+                }
             }
-            Placement::Full => self.refuse_at_once(stream),
         }
     }
 

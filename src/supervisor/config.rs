@@ -1,13 +1,17 @@
 //! From the options and the limits of the system to the configuration of the server.
 
-use std::io;
 use std::time::Duration;
+use std::{hint, io};
 
 use super::{count_of, failed};
-use crate::limits::{DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS};
+use crate::limits::{
+    DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS, START_BYTES,
+    START_BYTES_PER_WORKER,
+};
 use crate::options::{Listen, Options};
 use crate::server::{Config, Durations};
 use crate::sys::descriptors;
+use crate::sys::process::Process;
 
 /// Returns a line that describes the configuration, if a start with these options would get as far
 /// as opening its socket.
@@ -48,6 +52,7 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
             count_of(workers, "worker"),
         ));
     }
+    check_memory(workers)?;
     Ok(Config {
         workers,
         pin: options.pin,
@@ -63,6 +68,32 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
             linger: Duration::from_millis(LINGER_TIMEOUT_MS),
         },
     })
+}
+
+/// Fails if the process cannot get the memory that a server with this number of workers begins with.
+/// Takes it all at once and gives it back, so that a start does not fail half-way.
+fn check_memory(workers: usize) -> Result<(), String> {
+    let mut memory = Vec::<u8>::new();
+    memory.try_reserve_exact(start_bytes(workers)).map_err(|_| lack_of_memory(workers))?;
+    // Without a use, the compiler may leave the reservation out.
+    hint::black_box(&memory);
+    Ok(())
+}
+
+const fn start_bytes(workers: usize) -> usize {
+    START_BYTES + START_BYTES_PER_WORKER * workers
+}
+
+/// Makes the message for a start without memory.
+pub(super) fn lack_of_memory(workers: usize) -> String {
+    let needed_bytes = start_bytes(workers) as u64;
+    let has_bytes = Process::read().map_or(0, |process| process.virtual_bytes);
+    format!(
+        "there is not enough memory: {} MiB of address space are needed for {}; raise the limit to {} KiB or more (ulimit -v)",
+        needed_bytes.div_ceil(1 << 20),
+        count_of(workers, "worker"),
+        (has_bytes + needed_bytes).div_ceil(1 << 10),
+    )
 }
 
 /// Makes the message for a name that has no address.

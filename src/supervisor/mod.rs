@@ -82,7 +82,7 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     let origin = Origin::find();
     // Before any thread starts, so that every thread inherits the mask and one waits for signals.
     let signals = Signals::block().map_err(failed("cannot block signals"))?;
-    log::start(options.access_log).map_err(failed("cannot start the log"))?;
+    log::start(options.access_log).map_err(cannot_start("the log"))?;
     warnings.iter().for_each(|warning| log::warn(warning, &[]));
     let origin = origin?;
     let woken = Arc::new(Mailbox::new());
@@ -106,7 +106,7 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
                 signal.into_iter().for_each(|signal| woken.put(Wake::Signal(signal)));
             }
         })
-        .map_err(failed("cannot start a thread"))?;
+        .map_err(cannot_start("a thread"))?;
     let workers = supervisor.config.workers;
     let url = app::url(started.address);
     let connections_max = supervisor.config.connections_max;
@@ -236,7 +236,7 @@ fn start_workers(
             |worker| App::new(shared, worker, clock::unix_seconds()),
             move || woken.put(Wake::Ended(generation)),
         )
-        .map_err(failed("cannot start the workers"))
+        .map_err(cannot_start("the workers"))
 }
 
 /// Returns a number of things in words: "1 worker", "2 workers".
@@ -260,4 +260,18 @@ fn log_panics() {
 
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
     move |error| format!("{what}: {error}")
+}
+
+/// Makes the message for something that cannot be started. The error of a thread that the system
+/// refuses is the same for a lack of memory and for too many processes.
+fn cannot_start(what: &'static str) -> impl Fn(io::Error) -> String {
+    move |error| {
+        let hint = match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                "; the limit of processes or of memory is too low (ulimit -u, ulimit -v)"
+            }
+            _ => "",
+        };
+        format!("cannot start {what}: {error}{hint}")
+    }
 }

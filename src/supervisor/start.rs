@@ -18,8 +18,8 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::config::{cannot_resolve, config};
-use super::{Wake, failed, start_workers};
+use super::config::{cannot_resolve, config, lack_of_memory};
+use super::{Wake, cannot_start, failed, start_workers};
 use crate::app::{self, live};
 use crate::handover::Predecessor;
 use crate::mailbox::Mailbox;
@@ -87,11 +87,12 @@ impl Origin {
     ) -> Result<Started, String> {
         let config = config(options, self.workers(options))?;
         let keys = random::keys().map_err(failed("cannot get random keys from the system"))?;
-        let shared = app::Shared::new(options, config.workers, keys);
+        let shared = app::Shared::new(options, config.workers, keys)
+            .ok_or_else(|| lack_of_memory(config.workers))?;
         let bound = self.sockets(options, &config, &shared)?;
         let address = bound.address();
         let server = start_workers(bound, config, &shared, woken, 0)?;
-        live::start(&shared, config.sandbox).map_err(failed("cannot start a thread"))?;
+        live::start(&shared, config.sandbox).map_err(cannot_start("a thread"))?;
         Ok(Started { config, shared, server, address })
     }
 

@@ -45,7 +45,6 @@ pub const WORDS: &[&str] = &[
     "docs/operations.md",
     "docs/statistics.md",
     // src/app
-    "src/app/access_log.rs",
     "src/app/fuzz.rs",
     // src/event
     "src/event/string.rs",
