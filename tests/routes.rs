@@ -2,7 +2,9 @@
 
 mod support;
 
-use support::{Client, Server, Stats, event, get, post};
+use std::process::{Command, Stdio};
+
+use support::{Answer, Client, Server, Stats, event, get, post};
 
 #[test]
 fn an_event_is_counted_once_it_is_answered() {
@@ -256,4 +258,33 @@ fn the_access_log_has_a_line_a_request_in_the_combined_format() {
         assert!(found.ends_with('"') && found.split(' ').count() >= 5, "{line}");
     }
     assert_eq!(lines.len(), 4, "{log}");
+}
+
+#[test]
+fn without_memory_new_users_are_refused_and_known_ones_go_on() {
+    // Enough to start, and for some hundred thousand of the longest ids.
+    let program = env!("CARGO_BIN_EXE_millrace");
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -v 240000; exec {program} -l 127.0.0.1:0 -w 1 --allow-reset");
+    command.args(["-c", &script]).env_clear().stdin(Stdio::null()).stderr(Stdio::piped());
+    let server = Server::run(&mut command);
+    let mut client = server.connect();
+    let refused = (0..20_000).find_map(|batch| {
+        let id = |i: usize| format!("{:0>250}", batch * 100 + i);
+        let events: String = (0..100).map(|i| event(&id(i), 1.0)).collect();
+        client.send(events.as_bytes());
+        let answers: Vec<Answer> = (0..100).map(|_| client.answer()).collect();
+        answers.into_iter().find(|answer| answer.status == 507)
+    });
+    let refused = refused.expect("memory is limited").text();
+    assert!(refused.contains("There is no memory for another user"), "{refused}");
+    let users = Stats::parse(&server.stats()).users;
+    assert!(users > 100_000);
+    assert_eq!(server.once(&event(&format!("{:0>250}", 0), 1.0)).status, 200);
+    assert_eq!(Stats::parse(&server.stats()).users, users);
+    let errors = |reason| format!("millrace_http_request_errors_total{{reason=\"{reason}\"}}");
+    assert!(server.metric(&errors("memory_full")) > 0.0);
+    assert_eq!(server.metric(&errors("users_full")), 0.0);
+    assert!(server.line_with("are refused").contains("no memory for another user"));
+    server.stop();
 }

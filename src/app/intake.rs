@@ -13,10 +13,13 @@ use super::json::error_body;
 use super::meters::Row;
 use crate::event::{self, EventError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
+use crate::log;
 use crate::stats::Shard;
 
-/// The text of `507`.
+/// The text of `507` if the limit of users is reached.
 const USERS_FULL: &str = "The limit of distinct users is reached, so this event was not counted; raise --max-users to take more.";
+/// The text of `507` if there is no memory for a new user.
+const MEMORY_FULL: &str = "There is no memory for another user, so this event was not counted; events of known users still are.";
 
 /// The staged events of one worker.
 pub(super) struct Intake {
@@ -111,10 +114,9 @@ impl Intake {
             let note = notes.next_if(|note| note.number == number);
             let persistence = note.map_or(Persistence::Implied, |note| note.persistence);
             let status = if self.refused.binary_search(&number).is_ok() {
-                let body = error_body(USERS_FULL);
+                let body = error_body(self.note_refusal(answers));
                 let (status, content) = (Status::InsufficientStorage, Content::Bytes(JSON, &body));
                 answers.responses.write(out, status, persistence, "", content);
-                answers.meters().users_refused.add(1);
                 status
             } else {
                 answers.responses.write(out, Status::Ok, persistence, "", Content::Empty);
@@ -126,6 +128,17 @@ impl Intake {
                 access_log.complete(draft, status, &out[start..]);
             }
         }
+    }
+
+    /// Counts the refusal of an event of a new user, and returns what to tell the client.
+    fn note_refusal(&self, answers: &Answers) -> &'static str {
+        if !self.shard.has_places(1) {
+            answers.meters().users_refused.add(1);
+            return USERS_FULL;
+        }
+        answers.meters().memory_refused.add(1);
+        log::error("events of new users are refused: there is no memory for another user", &[]);
+        MEMORY_FULL
     }
 
     /// Begins a new round: the numbers begin at 0 again.

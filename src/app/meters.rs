@@ -32,6 +32,8 @@ pub struct RequestMeters {
     pub event_errors: [Cell; EventError::ALL.len()],
     /// Events refused because of `--max-users`.
     pub users_refused: Cell,
+    /// Events refused because there is no memory for another user.
+    pub memory_refused: Cell,
 }
 
 impl RequestMeters {

@@ -208,7 +208,10 @@ pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u6
         .into_iter()
         .map(move |error| (error.reason(), server(&|it| &it.http_errors[error as usize])));
     event_errors
-        .chain([("users_full", events(&|it| &it.users_refused))])
+        .chain([
+            ("users_full", events(&|it| &it.users_refused)),
+            ("memory_full", events(&|it| &it.memory_refused)),
+        ])
         .chain(http_errors)
         .chain([("panic", server(&|it| &it.panics))])
 }

@@ -44,7 +44,10 @@ pub(super) fn reset(clerk: Clerk<'_>) -> Reply {
         let message = "Reset is not enabled; start millrace with --allow-reset to enable it.";
         return clerk.error(Status::Forbidden, "", message);
     }
-    clerk.shared().statistics.reset();
+    if !clerk.shared().statistics.reset() {
+        let message = "There is no memory for a reset; nothing was changed.";
+        return clerk.error(Status::InsufficientStorage, "", message);
+    }
     clerk.answer(Status::Ok, "", Content::Bytes(JSON, b"{\"status\":\"reset\"}"))
 }
 

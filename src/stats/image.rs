@@ -177,7 +177,11 @@ impl<'s> Reader<'s> {
         match kind {
             BEGIN => check_begin(content)?,
             IDS => self.statistics.take_ids(content)?,
-            FORGET if content.is_empty() => self.statistics.reset(),
+            FORGET if content.is_empty() => {
+                if !self.statistics.reset() {
+                    return Err(Damaged("there is no memory for a reset"));
+                }
+            }
             TOTALS => {
                 self.statistics.take_totals(content)?;
                 self.complete = true;

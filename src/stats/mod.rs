@@ -121,15 +121,17 @@ impl Statistics {
     }
 
     /// Sets everything to zero at an instant between call and return; the memory of the users is
-    /// given back soon after.
-    pub fn reset(&self) {
-        let empty = Arc::new(Users::new(self.users_max));
+    /// given back soon after. Returns whether that was done: it is not if the system has no memory for
+    /// an empty set of users.
+    pub fn reset(&self) -> bool {
+        let Some(empty) = Users::try_new(self.users_max).map(Arc::new) else { return false };
         let old = self.sections.instant(|instant| {
             instant.for_each_local(|local| *local = Totals::ZERO);
             self.resets.fetch_add(1, Ordering::Relaxed);
             instant.replace_shared(empty)
         });
         give_back(old);
+        true
     }
 }
 

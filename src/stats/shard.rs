@@ -66,6 +66,12 @@ impl Shard {
         Refused { groups: &self.refused }
     }
 
+    /// Returns whether the limit of users leaves `count` places. If a group with this number of new
+    /// users is refused although it does, there is no memory for them.
+    pub fn has_places(&self, count: u64) -> bool {
+        self.statistics.sections.enter(self.worker, |_, users| users.has_places(count))
+    }
+
     /// Forgets all staged groups but the first `groups`.
     pub fn truncate(&mut self, groups: usize) {
         self.batch.truncate(groups);

@@ -69,7 +69,6 @@ pub const WORDS: &[&str] = &[
     "src/stats/users/hash.rs",
     "src/stats/users/page_table.rs",
     "src/stats/users/pages.rs",
-    "src/stats/users/quota.rs",
     "src/stats/users/segment.rs",
     "src/stats/users/stripe.rs",
     // src/supervisor

@@ -103,7 +103,9 @@ fn a_reset_makes_earlier_ids_void() {
     let (old, new) = (statistics(None), statistics(None));
     let blocks = image(
         &old,
-        &[&|old| fill(old, 0, 0..COUNT), &|old| old.reset(), &|old| fill(old, 0, 5..COUNT)],
+        &[&|old| fill(old, 0, 0..COUNT), &|old| assert!(old.reset()), &|old| {
+            fill(old, 0, 5..COUNT)
+        }],
     );
     assert_eq!(take(&new, &blocks), Ok(true));
     same_but_for_workers(&new.snapshot(), &old.snapshot());

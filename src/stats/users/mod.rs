@@ -84,8 +84,15 @@ impl Users {
     /// # Panics
     ///
     /// When the system has no memory even for an empty set.
+    #[cfg(test)]
     pub fn new(users_max: Option<u64>) -> Users {
         Users::try_new(users_max).expect("memory for an empty set")
+    }
+
+    /// Returns whether the limit of users leaves `count` places. If ids are refused although it does,
+    /// there is no memory for them.
+    pub fn has_places(&self, count: u64) -> bool {
+        self.quota.has(count)
     }
 
     /// Makes `id`, of 1 to 256 bytes, an element if it is none and may become one. The same id
