@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use crate::http::date::common_log_date;
 use crate::http::{Method, Request, Status, Version};
 use crate::limits::{
-    ACCESS_LOG_BUFFER_BYTES, ACCESS_LOG_FIELD_BYTES_MAX, ACCESS_LOG_REQUEST_BYTES_MAX,
+    ACCESS_LOG_BUFFER_BYTES, ACCESS_LOG_FIELD_BYTES_MAX, ACCESS_LOG_TARGET_BYTES_MAX,
     LOG_LINE_BYTES_MAX,
 };
 use crate::log;
@@ -22,15 +22,38 @@ use crate::log;
 pub struct AccessLog {
     /// Lines of requests since the last [`settle`](Self::settle), in the order of the requests.
     pending: Vec<Line>,
+    /// The text of these lines, one behind the other, without what depends on the answer.
+    text: Vec<u8>,
+    /// Whole lines.
     lines: Vec<u8>,
     unix_s: u64,
     date: String,
 }
 
+/// A line under construction.
+struct Line {
+    /// The place of status and bytes in the text.
+    answer_at: usize,
+    /// The end of the line in the text.
+    end: usize,
+    /// The status, and the bytes of content.
+    outcome: Option<(Status, usize)>,
+}
+
+/// The place of a line that has no answer yet.
+#[derive(Clone, Copy)]
+pub struct Draft(usize);
+
 impl AccessLog {
     /// Returns the log of a worker, without a line.
     pub fn new() -> Self {
-        AccessLog { pending: Vec::new(), lines: Vec::new(), unix_s: 0, date: common_log_date(0) }
+        AccessLog {
+            pending: Vec::new(),
+            text: Vec::new(),
+            lines: Vec::new(),
+            unix_s: 0,
+            date: common_log_date(0),
+        }
     }
 
     /// Sets the date of the lines to `unix_s`.
@@ -43,28 +66,15 @@ impl AccessLog {
 
     /// Begins the line of a request; [`complete`](Self::complete) follows with the answer.
     pub fn draft(&mut self, peer: &SocketAddr, request: &Request<'_>) -> Draft {
-        let method = match request.method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
-            Method::Connect => "CONNECT",
-            Method::Options => "OPTIONS",
-            Method::Trace => "TRACE",
-            Method::Patch => "PATCH",
-            Method::Query => "QUERY",
-            Method::Unknown => "-",
-        };
-        let version = match request.version {
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-        };
-        // A valid target is printable ASCII.
-        let target = String::from_utf8_lossy(request.target());
-        let request_line = format!("{method} {target} {version}");
-        let [referer, user_agent] = ["Referer", "User-Agent"].map(|name| request.field(name));
-        self.begin(peer, &request_line, [referer, user_agent])
+        self.begin(peer);
+        self.text.extend_from_slice(method_name(request.method).as_bytes());
+        self.text.push(b' ');
+        quote(&mut self.text, request.target(), ACCESS_LOG_TARGET_BYTES_MAX);
+        self.text.extend_from_slice(match request.version {
+            Version::Http10 => b" HTTP/1.0",
+            Version::Http11 => b" HTTP/1.1",
+        });
+        self.end(["Referer", "User-Agent"].map(|name| request.field(name)))
     }
 
     /// Completes a line with the answer.
@@ -78,21 +88,26 @@ impl AccessLog {
 
     /// Notes a request that could not be read.
     pub fn refused(&mut self, peer: &SocketAddr, status: Status, answer: &[u8]) {
-        let draft = self.begin(peer, "-", [None, None]);
+        self.begin(peer);
+        self.text.push(b'-');
+        let draft = self.end([None, None]);
         self.complete(draft, status, answer);
     }
 
     /// Moves the lines of answered requests to the output, in the order of the requests. A request
     /// without an answer by now gets none, and no line.
     pub fn settle(&mut self) {
-        for Line { before, behind, outcome } in self.pending.drain(..) {
+        let mut start = 0;
+        for Line { answer_at, end, outcome } in self.pending.drain(..) {
             if let Some((status, content_bytes)) = outcome {
-                self.lines.extend_from_slice(&before);
-                // Writing to a Vec cannot fail.
+                self.lines.extend_from_slice(&self.text[start..answer_at]);
+                // Writing to a Vec cannot fail, here and below.
                 let _ = write!(self.lines, " {} {content_bytes}", status.code());
-                self.lines.extend_from_slice(&behind);
+                self.lines.extend_from_slice(&self.text[answer_at..end]);
             }
+            start = end;
         }
+        self.text.clear();
         if self.lines.len() >= ACCESS_LOG_BUFFER_BYTES {
             self.flush();
         }
@@ -106,41 +121,25 @@ impl AccessLog {
         }
     }
 
-    fn begin(
-        &mut self,
-        peer: &SocketAddr,
-        request_line: &str,
-        fields: [Option<&[u8]>; 2],
-    ) -> Draft {
-        let (ip, date) = (peer.ip().to_canonical(), &self.date);
-        let mut before = format!("{ip} - - [{date}] \"").into_bytes();
-        quote(&mut before, request_line.as_bytes(), ACCESS_LOG_REQUEST_BYTES_MAX);
-        before.push(b'"');
-        let mut behind = Vec::new();
+    /// Appends what stands before the request line.
+    fn begin(&mut self, peer: &SocketAddr) {
+        let _ = write!(self.text, "{} - - [{}] \"", peer.ip().to_canonical(), self.date);
+    }
+
+    /// Appends what stands behind the request line.
+    fn end(&mut self, fields: [Option<&[u8]>; 2]) -> Draft {
+        self.text.push(b'"');
+        let answer_at = self.text.len();
         for value in fields {
             let value = value.filter(|value| !value.is_empty()).unwrap_or(b"-");
-            behind.extend_from_slice(b" \"");
-            quote(&mut behind, value, ACCESS_LOG_FIELD_BYTES_MAX);
-            behind.push(b'"');
+            self.text.extend_from_slice(b" \"");
+            quote(&mut self.text, value, ACCESS_LOG_FIELD_BYTES_MAX);
+            self.text.push(b'"');
         }
-        behind.push(b'\n');
-        self.pending.push(Line { before, behind, outcome: None });
+        self.text.push(b'\n');
+        self.pending.push(Line { answer_at, end: self.text.len(), outcome: None });
         Draft(self.pending.len() - 1)
     }
-}
-
-/// The place of a line that has no answer yet.
-#[derive(Clone, Copy)]
-pub struct Draft(usize);
-
-/// A line under construction.
-struct Line {
-    /// The part before the status.
-    before: Vec<u8>,
-    /// The part behind the number of bytes.
-    behind: Vec<u8>,
-    /// The status, and the bytes of content.
-    outcome: Option<(Status, usize)>,
 }
 
 impl Drop for AccessLog {
@@ -148,6 +147,22 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         self.settle();
         self.flush();
+    }
+}
+
+const fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Query => "QUERY",
+        Method::Unknown => "-",
     }
 }
 
@@ -177,11 +192,11 @@ fn quote(lines: &mut Vec<u8>, value: &[u8], bytes_max: usize) {
 
 const DOTS: &[u8] = b"...";
 
-/// The fixed parts of a line: an address, the date, a status, a number of bytes, and what is between
-/// them.
+/// The other parts of a line: an address, the date, method and version, a status, a number of bytes,
+/// and what is between them.
 const FIXED_BYTES_MAX: usize = 160;
 const _: () = assert!(
-    FIXED_BYTES_MAX + ACCESS_LOG_REQUEST_BYTES_MAX + 2 * ACCESS_LOG_FIELD_BYTES_MAX
+    FIXED_BYTES_MAX + ACCESS_LOG_TARGET_BYTES_MAX + 2 * ACCESS_LOG_FIELD_BYTES_MAX
         <= LOG_LINE_BYTES_MAX
 );
 
@@ -214,14 +229,35 @@ mod tests {
     }
 
     #[test]
+    fn lines_leave_in_the_order_of_the_requests_and_only_with_an_answer() {
+        let mut log = AccessLog::new();
+        let peer = |port| SocketAddr::from(([127, 0, 0, port], 80));
+        let drafts = [1, 2, 3].map(|port| {
+            log.begin(&peer(port));
+            log.end([Some(b"from"), None])
+        });
+        log.complete(drafts[2], Status::NotFound, b"a: b\r\n\r\n12345");
+        log.complete(drafts[0], Status::Ok, b"a: b\r\n\r\n");
+        log.settle();
+        let expected = "127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] \"\" 200 0 \"from\" \"-\"\n\
+                        127.0.0.3 - - [01/Jan/1970:00:00:00 +0000] \"\" 404 5 \"from\" \"-\"\n";
+        assert_eq!(String::from_utf8_lossy(&log.lines), expected);
+        log.lines.clear();
+        log.settle();
+        assert!(log.lines.is_empty());
+    }
+
+    #[test]
     fn the_longest_line_fits_into_one_write_to_a_pipe() {
         let mut log = AccessLog::new();
         let peer = "[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap();
         let long = "\"".repeat(20_000);
         let field = Some(long.as_bytes());
-        let draft = log.begin(&peer, &long, [field, field]);
-        let outcome = Some((Status::InsufficientStorage, usize::MAX));
-        log.pending[draft.0].outcome = outcome;
+        log.begin(&peer);
+        log.text.extend_from_slice(b"CONNECT  HTTP/1.1");
+        quote(&mut log.text, long.as_bytes(), ACCESS_LOG_TARGET_BYTES_MAX);
+        let draft = log.end([field, field]);
+        log.pending[draft.0].outcome = Some((Status::InsufficientStorage, usize::MAX));
         log.settle();
         assert!(log.lines.len() <= LOG_LINE_BYTES_MAX, "{}", log.lines.len());
         assert!(log.lines.len() > LOG_LINE_BYTES_MAX / 2);
