@@ -194,6 +194,11 @@ pub const IMAGE_IDS_BYTES: usize = 64 * 1024;
 /// not keep it from its end.
 pub const STOP_PATIENCE_MS: u64 = 1_000;
 
+// The service manager.
+
+/// How long a message to it may wait for room.
+pub const NOTIFY_TIMEOUT_MS: u64 = 1_000;
+
 // A restart.
 
 /// How long a server and its successor wait for each other's next word.

@@ -1,9 +1,9 @@
-//! What a service manager (systemd) passes to a service, and wants to hear from it.
+//! What a service manager (systemd) passes to a service, and what the service tells it.
 //!
-//! Three small protocols, all in the environment: a listening socket (sd_listen_fds(3)), words about
-//! the service's state to a datagram socket (sd_notify(3)), and a sign of life as often as the
-//! manager asks (sd_watchdog_enabled(3)). Where a variable is missing there is nobody to talk to, and
-//! nothing happens.
+//! There are three small protocols, all announced in the environment: a listening socket that is passed
+//! (sd_listen_fds(3)), messages about the state of the service to a datagram socket (sd_notify(3)), and
+//! a sign of life at an interval that the manager chooses (sd_watchdog_enabled(3)). Where a variable is
+//! missing, nothing happens.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 use std::{env, process};
 
+use crate::limits::NOTIFY_TIMEOUT_MS;
 use crate::log;
 use crate::sys::descriptors;
 
@@ -23,11 +24,11 @@ const FIRST_PASSED: i32 = 3;
 pub const VARIABLES_OF_ONE_PROCESS: [&str; 4] =
     ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
-/// The listening socket that the manager has passed to this process, if it has. To be called before
-/// anything else is opened.
+/// Returns the listening socket that the manager has passed to this process, if there is one. Must be
+/// called before the process opens a descriptor.
 ///
 /// # Errors
-/// A line for people, if there are several, or what is said is not so.
+/// A message for the operator, if several are passed, or the announced one is not there.
 pub fn passed_socket() -> Result<Option<OwnedFd>, String> {
     let Some(count) = variable("LISTEN_FDS").filter(|_| is_for_us("LISTEN_PID", false)) else {
         return Ok(None);
@@ -43,34 +44,34 @@ pub fn passed_socket() -> Result<Option<OwnedFd>, String> {
     }
 }
 
-/// The manager's ear.
+/// The connection to the manager's notification socket.
 pub struct Manager {
     to: Option<(UnixDatagram, SocketAddr)>,
 }
 
 impl Manager {
-    /// The manager that the environment names, or nobody.
+    /// Returns the manager that the environment names. Without one, messages go nowhere.
     pub fn of_environment() -> Manager {
         let path = env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
         Manager { to: path.and_then(open) }
     }
 
-    /// Says that the service serves.
+    /// Tells the manager that the service serves.
     pub fn ready(&self) {
         self.say("READY=1\nSTATUS=Serving.");
     }
 
-    /// Says that it is about to end.
+    /// Tells the manager that the service is about to end.
     pub fn stopping(&self) {
         self.say("STOPPING=1\nSTATUS=Finishing what is in flight.");
     }
 
-    /// Says that another process is the service from now on.
+    /// Tells the manager that another process is the service from now on.
     pub fn succeeded_by(&self, process_id: u32) {
         self.say(&format!("MAINPID={process_id}"));
     }
 
-    /// Says that the service lives.
+    /// Gives a sign of life.
     pub fn alive(&self) {
         self.say("WATCHDOG=1");
     }
@@ -78,25 +79,31 @@ impl Manager {
     fn say(&self, words: &str) {
         let Some((socket, address)) = &self.to else { return };
         if let Err(error) = socket.send_to_addr(words.as_bytes(), address) {
-            log::warn("the service manager does not listen", &[("error", &error)]);
+            log::warn("the service manager takes no message", &[("error", &error)]);
         }
     }
 }
 
-/// How often the manager wants a sign of life, if it wants one of this process.
+/// Returns how often the manager expects a sign of life, if it expects one of this process.
 pub fn watchdog_interval() -> Option<Duration> {
     let microseconds = variable("WATCHDOG_USEC").filter(|_| is_for_us("WATCHDOG_PID", true))?;
     microseconds.parse().ok().filter(|&interval| interval > 0).map(Duration::from_micros)
 }
 
-/// Opens the way to the manager; a path that begins with `@` is a name in the abstract namespace.
+/// Opens a socket to the manager. A path that begins with `@` is a name in the abstract namespace. The
+/// socket has a time-out: a manager that takes nothing must not stop the main thread.
 fn open(path: OsString) -> Option<(UnixDatagram, SocketAddr)> {
     let address = match path.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name),
         None => SocketAddr::from_pathname(&path),
     };
-    match address.and_then(|address| Ok((UnixDatagram::unbound()?, address))) {
-        Ok(way) => Some(way),
+    let open = |address| {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(Duration::from_millis(NOTIFY_TIMEOUT_MS)))?;
+        Ok((socket, address))
+    };
+    match address.and_then(open) {
+        Ok(connection) => Some(connection),
         Err(error) => {
             log::warn("cannot reach the service manager of NOTIFY_SOCKET", &[("error", &error)]);
             None
@@ -108,7 +115,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether the process id in this variable is ours; `otherwise` where there is none.
+/// Returns whether the process id in this variable is ours; `otherwise` if there is none.
 fn is_for_us(name: &str, otherwise: bool) -> bool {
     variable(name).map_or(otherwise, |id| id == process::id().to_string())
 }

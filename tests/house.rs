@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["limits", "log", "mailbox", "sys", "http"]),
     ("app", &["limits", "log", "sys", "http", "event", "stats", "server", "options"]),
     ("health", &["limits", "options"]),
-    ("service", &["log", "sys"]),
+    ("service", &["limits", "log", "sys"]),
     ("handover", &["limits", "sys", "server", "stats"]),
     (
         "supervisor",

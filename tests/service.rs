@@ -126,6 +126,20 @@ fn the_manager_hears_of_start_restart_and_stop() {
 }
 
 #[test]
+fn a_manager_that_takes_nothing_does_not_keep_the_server_from_its_end() {
+    let ear = Ear::new("deaf");
+    let mut command = support::command(&["--workers", "1"]);
+    command.env("NOTIFY_SOCKET", &ear.name).env("WATCHDOG_USEC", "2000");
+    let server = Server::run(&mut command);
+    // Its queue is full when the first message finds no room.
+    server.line_with("takes no message");
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+    let start = Instant::now();
+    assert_eq!(server.stop().events, 1);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_sign_of_life_comes_as_often_as_it_is_asked_for_and_only_of_the_living() {
     let ear = Ear::new("watchdog");
     let mut command = support::command(&["--workers", "2"]);

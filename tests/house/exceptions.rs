@@ -60,7 +60,6 @@ pub const WORDS: &[&str] = &[
     "src/server/listener.rs",
     "src/server/moving.rs",
     "src/server/tests.rs",
-    "src/service.rs",
     // src/stats
     "src/stats/section.rs",
     "src/stats/sum.rs",
