@@ -71,6 +71,9 @@ pub const ROUND_ANSWER_BYTES_MAX: usize = 256 * 1024;
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// Connections a worker accepts before it looks at those it has.
 pub const TURN_ACCEPTS_MAX: usize = 64;
+/// Connections of another server that a worker takes in before it looks at those it has: each may hold
+/// a long body, which is read again.
+pub const TURN_ARRIVALS_MAX: usize = 4;
 /// Readiness events taken from the kernel at once.
 pub const POLL_EVENTS_MAX: usize = 1024;
 /// A buffer lent to a connection for what is left over of a turn; it grows when it has to.
@@ -201,7 +204,18 @@ pub const NOTIFY_TIMEOUT_MS: u64 = 1_000;
 
 // A restart.
 
-/// How long a server and its successor wait for each other's next word.
+/// How long a server and its successor wait for a sign of each other.
 pub const HANDOVER_PATIENCE_MS: u64 = 5_000;
+/// How long a hand-over may take in all while the server still serves: 50 million users take some
+/// twenty seconds.
+pub const HANDOVER_TIMEOUT_MS: u64 = 300_000;
+/// How long a hand-over may take from when the workers stop until the successor serves.
+pub const HANDOVER_PAUSE_MS: u64 = 5_000;
+/// Bytes of a frame's content.
+pub const HANDOVER_FRAME_BYTES_MAX: usize = 1 << 20;
+/// Bytes that a connection may hold to travel before the successor serves.
+pub const HANDOVER_EARLY_CONNECTION_BYTES_MAX: usize = 4 * 1024;
+/// Bytes that all these connections together may hold: copying them takes some milliseconds.
+pub const HANDOVER_EARLY_BYTES_MAX: usize = 8 << 20;
 /// How often the users that have come meanwhile are sent before the workers stop.
 pub const HANDOVER_ROUNDS_MAX: usize = 16;

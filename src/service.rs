@@ -21,8 +21,8 @@ use crate::sys::descriptors;
 const FIRST_PASSED: i32 = 3;
 
 /// Variables that are meant for one process only, not for those it starts.
-pub const VARIABLES_OF_ONE_PROCESS: [&str; 4] =
-    ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+pub const VARIABLES_OF_ONE_PROCESS: [&str; 5] =
+    ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"];
 
 /// Returns the listening socket that the manager has passed to this process, if there is one. Must be
 /// called before the process opens a descriptor.

@@ -440,3 +440,78 @@ fn bash_completes_options_and_choices() {
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{words}");
     }
 }
+
+#[test]
+fn a_drain_delay_tells_load_balancers_first() {
+    let server = Server::start(&["--workers", "2", "--drain-delay", "1"]);
+    let mut client = server.connect();
+    let start = Instant::now();
+    server.signal(libc::SIGTERM);
+    server.wait_until("it announces the stop", |server| server.once(&get("/health")).status == 503);
+    assert_eq!(server.once(&get("/health")).text(), r#"{"status":"draining"}"#);
+    // Everything else goes on, on old connections and on new ones.
+    client.send(event("a", 1.0).as_bytes());
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("connection")), (200, None));
+    assert_eq!(server.once(&event("b", 1.0)).status, 200);
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert!(lines.last().is_some_and(|line| line.contains("\"totalRequests\":2,")), "{lines:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_drain_delay_and_a_third_one_the_stop() {
+    let server = Server::start(&["--drain-delay", "600", "--drain-timeout", "600"]);
+    let mut stuck = server.connect();
+    stuck.send(&event("a", 1.0).as_bytes()[..60]);
+    server.wait_until("half a request is there", |server| {
+        server.metric(r#"millrace_connections{state="reading"}"#) >= 1.0
+    });
+    server.signal(libc::SIGTERM);
+    server.line_with("the drain delay begins");
+    server.signal(libc::SIGTERM);
+    server.line_with("the drain delay ends");
+    support::eventually("it listens no more", || Client::connect(server.address).is_err());
+    server.signal(libc::SIGTERM);
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.iter().any(|line| line.contains("open connections are cut")), "{lines:?}");
+    assert!(stuck.is_closed());
+}
+
+#[test]
+fn a_signal_that_ends_the_process_lets_it_print_the_final_statistics() {
+    for signal in [libc::SIGABRT, libc::SIGQUIT, libc::SIGALRM, libc::SIGXCPU] {
+        let server = Server::start(&["--workers", "2"]);
+        assert_eq!(server.once(&event("a", 2.5)).status, 200);
+        server.signal(signal);
+        let (status, lines) = server.wait();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(signal));
+        assert!(
+            lines.last().is_some_and(|line| line.contains("\"totalRequests\":1,")),
+            "{lines:?}"
+        );
+    }
+    // What other daemons do something with is no reason to end.
+    let server = Server::start(&["--workers", "2"]);
+    server.signal(libc::SIGUSR1);
+    assert!(server.line_with("SIGUSR1").contains("no file to be opened again"));
+    assert_eq!(server.stop().events, 0);
+}
+
+#[test]
+fn a_server_that_was_started_to_outlive_its_terminal_does() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP INT; exec \"$0\" --listen 127.0.0.1:0"]);
+    command.arg(env!("CARGO_BIN_EXE_millrace")).env_clear();
+    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let server = Server::run(&mut command);
+    server.signal(libc::SIGHUP);
+    server.signal(libc::SIGINT);
+    // Signals are fetched in the order of their numbers, so that this is the last.
+    server.signal(libc::SIGUSR1);
+    server.line_with("SIGUSR1");
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+    assert_eq!(server.stop().events, 1);
+}

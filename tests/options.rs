@@ -44,6 +44,7 @@ const VALUES: &[Case] = &[
     ("body-timeout", "0.001", "2", |options| options.body_timeout.as_secs_f64().to_string()),
     ("idle-timeout", "1.25", "3", |options| options.idle_timeout.as_secs_f64().to_string()),
     ("write-timeout", "7", "0.25", |options| options.write_timeout.as_secs_f64().to_string()),
+    ("drain-delay", "0", "15", |options| options.drain_delay.as_secs_f64().to_string()),
     ("drain-timeout", "1", "600", |options| options.drain_timeout.as_secs_f64().to_string()),
     ("log-level", "error", "debug", |options| options.log_level.name().to_owned()),
     ("log-format", "json", "text", |options| format!("{:?}", options.log_format).to_lowercase()),
@@ -251,7 +252,7 @@ const WRONG: &[(&str, &str)] = &[
     ("--Listen", "unknown option '--Listen': did you mean '--listen'?"),
     ("--LISTEN", "unknown option '--LISTEN': did you mean '--listen'?"),
     ("--log debug", "unknown option '--log': did you mean '--log-level' or '--log-format'?"),
-    ("--drain 4", "unknown option '--drain': did you mean '--drain-timeout'?"),
+    ("--drain 4", "unknown option '--drain': did you mean '--drain-delay' or '--drain-timeout'?"),
     ("-W 4", "unknown option '-W': did you mean '-w' for --workers?"),
     ("-L [::1]:1", "unknown option '-L': did you mean '-l' for --listen?"),
     // Hyphens.

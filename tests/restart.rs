@@ -1,14 +1,20 @@
 //! Restarts under load: no connection refused, none lost, no event lost or counted twice.
 
+#![allow(unsafe_code)] // Processes are signalled by their numbers.
+
 mod support;
 
 use std::fs;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Command;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use millrace::sys::passing;
 use support::{Client, Server, Stats, event, get, post};
 
 /// What the clients of a load have seen.
@@ -267,4 +273,215 @@ fn a_hang_up_is_noted_where_no_terminal_hangs_up() {
     assert!(server.line_with("SIGHUP").contains("no file to be opened again"));
     assert_eq!(server.once(&event("a", 1.0)).status, 200);
     assert_eq!(server.stop().events, 1);
+}
+
+/// Environment and descriptors of a process, as the kernel shows them.
+fn traces(process: u32) -> (Vec<u8>, Vec<String>) {
+    let environment = fs::read(format!("/proc/{process}/environ")).expect("readable");
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).expect("readable");
+    let kind = |entry: std::io::Result<fs::DirEntry>| {
+        let target = fs::read_link(entry.expect("an entry").path()).unwrap_or_default();
+        let target = target.to_string_lossy().into_owned();
+        // Sockets and pipes have numbers of their own.
+        target.split('[').next().unwrap_or_default().to_owned()
+    };
+    let mut descriptors: Vec<String> = descriptors.map(kind).collect();
+    descriptors.sort();
+    (environment, descriptors)
+}
+
+#[test]
+fn restarts_leave_no_trace() {
+    let mut command = support::command(&["--workers", "2"]);
+    command.env("MILLRACE_MAX_USERS", "1000").env("OTHER", "kept");
+    let mut server = Server::run(&mut command);
+    let before = traces(server.process_id());
+    for _ in 0..10 {
+        server.restart();
+    }
+    // The channel to the predecessor is closed when that has ended.
+    server.wait_until("descriptors are as before", |server| {
+        traces(server.process_id()).1 == before.1
+    });
+    let after = traces(server.process_id());
+    assert_eq!(String::from_utf8_lossy(&after.0), String::from_utf8_lossy(&before.0));
+    assert!(String::from_utf8_lossy(&after.0).contains("OTHER=kept"));
+    assert_eq!(server.stop().events, 0);
+}
+
+/// The server, started by a shell after `preparation`.
+fn after(preparation: &str, program: &Path) -> Server {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{preparation}; exec \"$0\" --listen 127.0.0.1:0 --workers 2")]);
+    command.arg(program).env_clear().env("PATH", "/usr/bin:/bin");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    Server::run(&mut command)
+}
+
+#[test]
+fn what_a_parent_leaves_behind_changes_no_restart() {
+    for preparation in ["trap '' CHLD", "trap '' PIPE TERM USR1 USR2 XFSZ", "ulimit -f 0"] {
+        let program = Program::new("inherits");
+        let mut server = after(preparation, &program.path());
+        assert_eq!(server.once(&event("a", 1.0)).status, 200);
+        program.replace("#!/bin/sh\nexit 3\n");
+        server.signal(libc::SIGUSR2);
+        assert!(server.line_with("no restart").contains("has ended"), "{preparation}");
+        program.replace(&format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_millrace")));
+        for _ in 0..2 {
+            server.restart();
+            assert_eq!(server.count(), 1, "{preparation}");
+        }
+        assert_eq!(server.stop().events, 1, "{preparation}");
+    }
+}
+
+#[test]
+fn a_successor_is_the_first_to_end_when_memory_runs_out_until_it_serves() {
+    let score = |process: u32| {
+        let text = fs::read_to_string(format!("/proc/{process}/oom_score_adj")).expect("readable");
+        text.trim().parse::<i32>().expect("a number")
+    };
+    let program = Program::new("memory");
+    let mut server = after("echo 321 >/proc/self/oom_score_adj", &program.path());
+    // The shell has become the server, and its score is inherited by what it starts.
+    assert_eq!(score(server.process_id()), 321);
+    server.restart();
+    assert_eq!(score(server.process_id()), 321, "it is as worthy as its predecessor");
+    // A predecessor that says no more than its greeting.
+    let (mut ours, theirs) = UnixStream::pair().expect("a channel");
+    let token = millrace::sys::token::Token::new().expect("a token");
+    let hello = [&b"\x00\x10\x00\x00\x00millrace"[..], &[2, 0, 0, 0, 1, 0, 0, 0]].concat();
+    let sent = passing::send(ours.as_fd(), &hello, &[token.as_fd()]).expect("sent");
+    assert_eq!(sent, hello.len());
+    let mut successor = Command::new("sh")
+        .args(["-c", "exec \"$0\" --listen 127.0.0.1:0 --workers 1 3<&0 </dev/null"])
+        .arg(env!("CARGO_BIN_EXE_millrace"))
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    ours.read_exact(&mut [0; 5]).expect("it is ready");
+    assert_eq!(score(successor.id()), 1000);
+    drop(ours);
+    assert_eq!(successor.wait().expect("it ends").code(), Some(1), "it never got the state");
+    assert!(token.take().expect("a token"), "it has not taken the token");
+    assert_eq!(server.stop().events, 0);
+}
+
+#[test]
+fn a_restart_is_refused_where_the_service_would_end_with_the_process() {
+    let program = env!("CARGO_BIN_EXE_millrace");
+    for (script, place) in [
+        ("exec \"$0\" --listen 127.0.0.1:0", "the first process"),
+        ("\"$0\" --listen 127.0.0.1:0 & wait", "a child of the first process"),
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]);
+        command.arg(program).env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        match Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output() {
+            Ok(output) if output.status.success() => {}
+            _ => return support::skip("this user cannot make a PID namespace"),
+        }
+        let server = Server::run(&mut command);
+        let inside = descendant(server.process_id());
+        assert_eq!(server.once(&event("a", 1.0)).status, 200);
+        // SAFETY: kill(2) takes numbers.
+        assert_eq!(unsafe { libc::kill(inside as i32, libc::SIGUSR2) }, 0);
+        let line = server.line_with("no restart");
+        assert!(line.contains("container ends with it"), "{place}: {line}");
+        assert_eq!(server.count(), 1, "{place}");
+    }
+}
+
+/// The process of the server below `process`, by its name.
+fn descendant(process: u32) -> u32 {
+    let children =
+        fs::read_to_string(format!("/proc/{process}/task/{process}/children")).expect("readable");
+    let name = fs::read_to_string(format!("/proc/{process}/comm")).expect("readable");
+    if name.trim() == "millrace" {
+        return process;
+    }
+    let child = children.split_whitespace().next().expect("a child");
+    descendant(child.parse().expect("a number"))
+}
+
+#[test]
+fn a_stop_while_the_successor_hangs_happens_at_once() {
+    let program = Program::new("hangs");
+    let server = after("true", &program.path());
+    assert_eq!(server.once(&event("a", 1.0)).status, 200);
+    program.replace("#!/bin/sh\necho $$ >\"${0%/*}/id\"; exec sleep 1000\n");
+    server.signal(libc::SIGUSR2);
+    let id = program.folder.join("id");
+    support::eventually("the successor hangs", || {
+        fs::read_to_string(&id).is_ok_and(|text| text.ends_with('\n'))
+    });
+    let successor: i32 = fs::read_to_string(id).expect("an id").trim().parse().expect("a number");
+    server.signal(libc::SIGUSR2);
+    assert!(server.line_with("restart").contains("restarting"));
+    assert!(server.line_with("restart").contains("under way already"));
+    // Long before its patience with the successor ends.
+    server.signal(libc::SIGTERM);
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.iter().any(|line| line.contains("the hand-over is given up")), "{lines:?}");
+    assert!(lines.last().is_some_and(|line| line.contains("\"totalRequests\":1,")), "{lines:?}");
+    // SAFETY: kill(2) takes numbers, and signal 0 is none.
+    assert_eq!(unsafe { libc::kill(successor, 0) }, -1, "the successor was ended");
+}
+
+#[test]
+fn connections_that_hold_many_bytes_move_after_the_service() {
+    let mut server = Server::start(&["--workers", "2", "--max-body", "8M"]);
+    // A string that is no member of the contract, of this length.
+    let body = |bytes: usize| {
+        format!("{{\"userId\":\"a\",\"value\":1,\"more\":\"{}\"}}", "x".repeat(bytes))
+    };
+    let chunked = |body: &str| {
+        let head = "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+        format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    let sizes = [1_000, 5_000, 60_000, 1_100_000, 5_000_000];
+    let requests = sizes.iter().flat_map(|&bytes| {
+        [post("/event", &body(bytes)), chunked(&body(bytes))].map(|request| request.into_bytes())
+    });
+    let mut clients: Vec<(Client, Vec<u8>)> = requests
+        .map(|request| {
+            let mut client = server.connect();
+            client.send(&request[..request.len() - 500]);
+            (client, request)
+        })
+        .collect();
+    server.wait_until("all requests are under way", |server| {
+        server.metric(r#"millrace_connections{state="reading"}"#) == 10.0
+            && server.metric("millrace_received_bytes_total") > 12_000_000.0
+    });
+    let lines = server.restart();
+    let line = lines.iter().find(|line| line.contains("handed over")).expect("a line");
+    assert!(line.contains(" of_them_late=8 "), "{line}");
+    // Another restart waits until all of them are there.
+    server.restart();
+    for (client, request) in &mut clients {
+        client.send(&request[request.len() - 500..]);
+        assert_eq!(client.answer().status, 200, "{} bytes", request.len());
+    }
+    // A stop waits for those that are under way too.
+    for (client, request) in &mut clients {
+        client.send(&request[..request.len() - 500]);
+    }
+    server.wait_until("all requests are under way", |server| {
+        server.metric(r#"millrace_connections{state="reading"}"#) == 10.0
+            && server.metric("millrace_received_bytes_total") > 12_000_000.0
+    });
+    server.restart();
+    server.signal(libc::SIGTERM);
+    for (client, request) in &mut clients {
+        client.send(&request[request.len() - 500..]);
+        assert_eq!(client.answer().status, 200, "{} bytes", request.len());
+    }
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.last().is_some_and(|line| line.contains("\"totalRequests\":20,")), "{lines:?}");
 }

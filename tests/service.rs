@@ -169,3 +169,37 @@ fn a_sign_of_life_comes_as_often_as_it_is_asked_for_and_only_of_the_living() {
     server.signal(libc::SIGCONT);
     assert_eq!(server.stop().events, 0);
 }
+
+#[test]
+fn signs_of_life_go_on_while_a_successor_hangs() {
+    let ear = Ear::new("hangs");
+    let folder = std::env::temp_dir().join(format!("millrace-{}-signs", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let program = folder.join("millrace");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_millrace"), &program).expect("a link");
+    let mut command = Command::new(&program);
+    command.args(["--listen", "127.0.0.1:0", "--workers", "2"]).env_clear();
+    command.env("NOTIFY_SOCKET", &ear.name).env("WATCHDOG_USEC", "200000");
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let server = Server::run(&mut command);
+    ear.waits_for("READY=1");
+    // It never answers, and never ends.
+    let script = folder.join("script");
+    std::fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).expect("executable");
+    std::fs::rename(&script, &program).expect("replaced");
+    server.signal(libc::SIGUSR2);
+    server.line_with("restarting");
+    let start = Instant::now();
+    let mut signs = 0;
+    while start.elapsed() < Duration::from_secs(3) {
+        ear.waits_for("WATCHDOG=1");
+        signs += 1;
+    }
+    assert!(signs >= 10, "{signs} signs of life in three seconds");
+    assert!(server.line_with("no restart").contains("does not answer in time"));
+    assert_eq!(server.once(&get("/health")).status, 200);
+    assert_eq!(server.stop().events, 0);
+    std::fs::remove_dir_all(folder).expect("removed");
+}

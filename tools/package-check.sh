@@ -112,3 +112,34 @@ sh tools/await.sh "$work/log" "$server" 'final statistics {"totalRequests":20000
 server=
 chroot "$debian" dpkg --purge millrace
 ! [ -e "$debian/usr/bin/millrace" ]
+
+say 'its scripts'
+# There is no systemd in there, so a program in its place writes down what it is told.
+mkdir -p "$debian/run/systemd/system"
+cat >"$debian/usr/bin/systemctl" <<'END'
+#!/bin/sh
+echo "$*" >>/tmp/systemctl
+case "$1" in
+    is-active) [ -e /tmp/active ] ;;
+    enable) : >/tmp/active ;;
+    disable) rm -f /tmp/active ;;
+esac
+END
+chmod 755 "$debian/usr/bin/systemctl"
+# told EXPECTED COMMAND...: runs the command in the Debian, and compares what systemd is told.
+told() {
+    expected=$1
+    shift
+    : >"$debian/tmp/systemctl"
+    chroot "$debian" sh -c "$*" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    actual=$(grep -v -e '^daemon-reload$' -e '^is-active ' "$debian/tmp/systemctl" | tr '\n' ';')
+    [ "$actual" = "$expected" ] || { echo "$*: systemd was told '$actual', not '$expected'"; exit 1; }
+    echo "$*: $actual"
+}
+told 'enable --now millrace.service;' dpkg --install /tmp/*.deb
+told 'reload millrace.service;' dpkg --install /tmp/*.deb
+told 'disable --now millrace.service millrace.socket;' dpkg --remove millrace
+told 'enable --now millrace.service;' dpkg --install /tmp/*.deb
+rm "$debian/tmp/active"
+told '' dpkg --install /tmp/*.deb
+told 'disable --now millrace.service millrace.socket;' dpkg --purge millrace

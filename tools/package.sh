@@ -54,8 +54,8 @@ if command -v dpkg-deb >/dev/null; then
     mv "$root/usr/share/doc/millrace/LICENSE" "$root/usr/share/doc/millrace/copyright"
     install -D -m 644 -t "$root/lib/systemd/system" tools/deploy/millrace.service tools/deploy/millrace.socket
     install -D -m 644 tools/deploy/millrace.default "$root/etc/default/millrace"
-    install -D -m 755 -t "$root/DEBIAN" tools/deploy/debian/postinst tools/deploy/debian/prerm \
-        tools/deploy/debian/postrm
+    install -D -m 755 -t "$root/DEBIAN" tools/deploy/debian/preinst tools/deploy/debian/postinst \
+        tools/deploy/debian/prerm tools/deploy/debian/postrm
     echo /etc/default/millrace >"$root/DEBIAN/conffiles"
     kibibytes=$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
     sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" \

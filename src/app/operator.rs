@@ -31,7 +31,7 @@ pub(super) fn statistics(clerk: Clerk<'_>) -> Reply {
 }
 
 pub(super) fn health(clerk: Clerk<'_>) -> Reply {
-    let (status, content) = if clerk.shared().draining.load(Ordering::Relaxed) {
+    let (status, content) = if clerk.shared().is_leaving() {
         (Status::ServiceUnavailable, &b"{\"status\":\"draining\"}"[..])
     } else {
         (Status::Ok, &b"{\"status\":\"healthy\"}"[..])

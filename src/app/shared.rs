@@ -1,7 +1,7 @@
 //! What the handlers of all workers share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::json::write_statistics;
 use super::meters::{RequestMeters, Row};
@@ -27,6 +27,8 @@ pub struct Shared {
     pub(super) reset_allowed: bool,
     pub(super) access_log: bool,
     pub(super) draining: AtomicBool,
+    /// Whether the stop is announced, see [`announce_stop`](Shared::announce_stop).
+    stop_announced: AtomicBool,
 }
 
 impl Shared {
@@ -48,7 +50,18 @@ impl Shared {
             reset_allowed: options.allow_reset,
             access_log: options.access_log,
             draining: AtomicBool::new(false),
+            stop_announced: AtomicBool::new(false),
         }))
+    }
+
+    /// Makes `/health` answer that the server is about to stop, while everything else goes on.
+    pub fn announce_stop(&self) {
+        self.stop_announced.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether load balancers should send clients elsewhere.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.draining.load(Ordering::Relaxed) || self.stop_announced.load(Ordering::Relaxed)
     }
 
     /// Returns the statistics as JSON, as `GET /stats` answers them.

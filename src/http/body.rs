@@ -141,30 +141,32 @@ impl Decoder {
         Ok(Progress { write_at, read_at, complete: self.state == State::End })
     }
 
-    /// Appends a coding that brings a fresh decoder to where this one is, with `content` decoded.
+    /// Returns the bytes before and behind a decoded content of this length that bring a fresh
+    /// decoder to where this one is, and give the same content.
     ///
     /// Extensions and trailer fields have no meaning, so the shortest ones replace those that were
     /// read.
-    pub fn replay(&self, content: &[u8], out: &mut Vec<u8>) {
+    pub fn replay(&self, content_bytes: usize) -> (Vec<u8>, Vec<u8>) {
         use State::*;
         let number = |number: u64| format!("{number:x}").into_bytes();
         let left = if self.state == Data { self.chunk_left } else { 0 };
-        let chunk_bytes = content.len() as u64 + left;
+        let chunk_bytes = content_bytes as u64 + left;
+        let (mut before, mut behind) = (Vec::new(), Vec::new());
         if chunk_bytes > 0 {
-            out.extend_from_slice(&number(chunk_bytes));
-            out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(content);
+            before = number(chunk_bytes);
+            before.extend_from_slice(b"\r\n");
         }
         match self.state {
-            Data | DataReturn => return,
-            DataLineFeed => return out.push(b'\r'),
-            _ if chunk_bytes > 0 => out.extend_from_slice(b"\r\n"),
+            Data | DataReturn => return (before, behind),
+            DataLineFeed => return (before, b"\r".to_vec()),
+            _ if chunk_bytes > 0 => behind.extend_from_slice(b"\r\n"),
             _ => {}
         }
         if !self.state.is_after_size_line() && self.state != SizeStart {
-            out.extend_from_slice(&number(self.chunk_left));
+            behind.extend_from_slice(&number(self.chunk_left));
         }
-        out.extend_from_slice(self.state.shortest());
+        behind.extend_from_slice(self.state.shortest());
+        (before, behind)
     }
 
     /// Returns the state after one byte of anything but `chunk-data`.

@@ -18,6 +18,7 @@ use super::framing::Framing;
 use super::head::{Head, Parsed, Parser};
 use super::memo::Memo;
 use super::refusal::Refusal;
+use super::replay::Replay;
 use super::request::Request;
 
 /// The protocol state of one connection.
@@ -101,14 +102,13 @@ impl Exchange {
 
     /// Returns bytes that bring the exchange of a fresh connection to where this one is. `kept` are
     /// the bytes that this one asked to keep. With them a connection can move to another process.
-    pub fn replay(&self, kept: &[u8]) -> Vec<u8> {
+    pub fn replay(&self, mut kept: Vec<u8>) -> Replay {
         let State::Chunked(body) = &self.state else {
-            return kept.to_vec();
+            return kept.into();
         };
-        let (head, content) = kept[..body.content_end].split_at(body.head.length);
-        let mut bytes = head.to_vec();
-        body.decoder.replay(content, &mut bytes);
-        bytes
+        kept.truncate(body.content_end);
+        let (between, after) = body.decoder.replay(kept.len() - body.head.length);
+        Replay::new(kept, body.head.length, between, after)
     }
 
     /// Returns the whole request at the start of `input`, if its head is the remembered one and it
@@ -280,7 +280,7 @@ mod tests {
                 }
             }
             if moving {
-                buffer = exchange.replay(&buffer);
+                buffer = exchange.replay(buffer).into_bytes();
                 exchange = Exchange::new(CONTENT_BYTES_MAX);
             }
         }

@@ -193,6 +193,21 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         example: "millrace --write-timeout 10",
     },
     Row {
+        long: "drain-delay",
+        short: None,
+        kind: Kind::Value {
+            name: "SECONDS",
+            default: "0",
+            set: |options, text| {
+                let range = Duration::ZERO..=*TIMEOUTS.end();
+                value::time(text, range).map(|time| options.drain_delay = time)
+            },
+        },
+        summary: "Time for load balancers to notice a stop",
+        explanation: "At SIGTERM or SIGINT, /health answers 503 for this time while everything else                       goes on, so that load balancers send no more clients; then the stop begins. A                       second signal ends the delay.",
+        example: "millrace --drain-delay 15",
+    },
+    Row {
         long: "drain-timeout",
         short: None,
         kind: Kind::Value {
@@ -204,7 +219,7 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         },
         summary: "Time for what is in flight at a stop",
         explanation: "At SIGTERM or SIGINT the server accepts no more clients and finishes what has \
-                      begun; after this time, or at a second signal, it cuts off the rest.",
+                      begun; after this time, or at a further signal, it cuts off the rest.",
         example: "millrace --drain-timeout 1m",
     },
     Row {

@@ -31,6 +31,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// A peer that does not read its answers.
     pub write_timeout: Duration,
+    /// Between the signal to stop and the stop; everything goes on meanwhile.
+    pub drain_delay: Duration,
     /// A stop, until what is still in flight is cut off.
     pub drain_timeout: Duration,
     /// Whether `POST /reset` is allowed.
@@ -59,6 +61,7 @@ impl Default for Options {
             body_timeout: Duration::from_secs(limits::BODY_TIMEOUT_S_DEFAULT),
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT_S_DEFAULT),
             write_timeout: Duration::from_secs(limits::WRITE_TIMEOUT_S_DEFAULT),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(limits::DRAIN_TIMEOUT_S_DEFAULT),
             allow_reset: false,
             log_level: log::Level::Info,

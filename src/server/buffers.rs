@@ -70,6 +70,21 @@ impl Buffer {
     }
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Buffer {
+        Buffer { filled: bytes.len(), bytes: bytes.into_boxed_slice() }
+    }
+}
+
+impl From<Buffer> for Vec<u8> {
+    /// Gives the memory away, without a copy.
+    fn from(buffer: Buffer) -> Vec<u8> {
+        let mut bytes = buffer.bytes.into_vec();
+        bytes.truncate(buffer.filled);
+        bytes
+    }
+}
+
 /// The buffers of one worker that nobody borrows now.
 #[derive(Default)]
 pub struct Buffers {

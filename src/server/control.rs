@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use super::balance::{Balance, Inbox};
 use super::meters::Meters;
-use super::moving::Departed;
+use super::moving::{Departed, Moved};
 use super::orders::{Order, Orders};
 use crate::mailbox::Mailbox;
 
@@ -14,7 +14,20 @@ pub struct Shared {
     pub(super) orders: Orders,
     pub(super) balance: Balance,
     pub(super) inboxes: Box<[Inbox]>,
+    /// Connections of another server that come while the workers run.
+    pub(super) arrivals: Mailbox<Moved>,
     pub(super) meters: Arc<[Meters]>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        balance: Balance,
+        inboxes: Box<[Inbox]>,
+        meters: Arc<[Meters]>,
+    ) -> Arc<Shared> {
+        let (orders, arrivals) = (Orders::new(), Mailbox::new());
+        Arc::new(Shared { orders, balance, inboxes, arrivals, meters })
+    }
 }
 
 /// A connection's place in the balance of its worker.
@@ -42,6 +55,12 @@ impl Server {
     /// Lets the workers serve; to be called once.
     pub fn begin(&self) {
         self.start.wait();
+    }
+
+    /// Takes in a connection of another server; the worker that is awake first goes on with it.
+    pub fn arrive(&self, moved: Moved) {
+        self.shared.arrivals.put(moved);
+        self.rouse();
     }
 
     /// Takes listening sockets and connections from the workers, to go on elsewhere. When this

@@ -43,7 +43,7 @@ use std::os::fd::OwnedFd;
 use crate::http::{Refusal, Request};
 pub use config::Config;
 pub use control::{Seat, Server};
-pub use moving::{Departed, Moved};
+pub use moving::{Departed, Moved, Replay};
 pub use start::Bound;
 pub use timers::Durations;
 

@@ -11,13 +11,15 @@
 
 use std::os::fd::OwnedFd;
 
+pub use crate::http::Replay;
+
 /// A connection without a server.
 #[derive(Debug)]
 pub struct Moved {
     /// The socket.
     pub socket: OwnedFd,
     /// Received and not yet answered.
-    pub held: Vec<u8>,
+    pub held: Replay,
     /// Answered and not yet sent.
     pub unsent: Vec<u8>,
 }

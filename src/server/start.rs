@@ -15,7 +15,6 @@ use super::confine::confine;
 use super::control::{Server, Shared};
 use super::meters::Meters;
 use super::moving::{Departed, Moved};
-use super::orders::Orders;
 use super::worker::{self, Sockets, Worker};
 use super::{Handler, listener};
 use crate::log;
@@ -90,7 +89,7 @@ impl Bound {
             .map(|poll| Waker::new(poll.registry(), worker::WAKER).map(Inbox::new))
             .collect::<io::Result<_>>()?;
         let balance = Balance::new(config.workers, config.connections_max);
-        let shared = Arc::new(Shared { orders: Orders::new(), balance, inboxes, meters });
+        let shared = Shared::new(balance, inboxes, meters);
         let departures = Arc::new(Mailbox::new());
         let mut arrivals = deal(self.arrivals, config.workers).into_iter();
         let workers = polls

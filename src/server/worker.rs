@@ -42,7 +42,7 @@ use super::timers::{Class, Timers};
 use crate::http::{HttpError, Memo};
 use crate::limits::{
     POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, TURN_ACCEPTS_MAX,
-    TURN_ANSWER_BYTES_MAX, TURN_BYTES_MAX,
+    TURN_ANSWER_BYTES_MAX, TURN_ARRIVALS_MAX, TURN_BYTES_MAX,
 };
 use crate::log;
 use crate::mailbox::Mailbox;
@@ -420,6 +420,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn look_into_inbox(&mut self) {
+        self.take_arrivals(TURN_ARRIVALS_MAX);
         for (stream, peer) in self.shared.inboxes[self.index].take() {
             self.adopt(stream, peer);
         }
@@ -433,6 +434,7 @@ impl<H: Handler> Worker<H> {
         if !self.door.is_open() {
             return;
         }
+        self.take_arrivals(usize::MAX);
         self.door.knock();
         while self.accept_one() {}
         self.door.close();

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Statistics;
-use super::image::Damaged;
 use super::shard::Totals;
 use super::sum::Sum;
 use super::users::{Positions, Users};
@@ -97,19 +96,17 @@ impl Cut {
         Arc::ptr_eq(&self.users, &other.users)
     }
 
-    /// Returns a reader of the ids of this cut that stand behind `after`.
-    ///
-    /// # Errors
-    /// If `after` is no place between two ids of this cut, because it comes from another set, or
-    /// was made up. A position that was taken before a reset may pass for one after it by chance:
-    /// the caller compares [`resets`](Self::resets).
-    pub fn ids(&self, after: Positions) -> Result<Ids<'_>, Damaged> {
+    /// Returns a reader of the ids of this cut that stand behind `after`; `None` if that is no place
+    /// between two ids of this cut, because it comes from another set, or was made up. A position
+    /// that was taken before a reset may pass for one after it by chance: the caller compares
+    /// [`resets`](Self::resets).
+    pub fn ids(&self, after: Positions) -> Option<Ids<'_>> {
         let is_before = |(from, to): (u64, u64)| from <= to;
         let places = after.to_words().into_iter().zip(self.ends.to_words());
         if !places.into_iter().all(is_before) || !self.users.has_boundaries(&after) {
-            return Err(Damaged("a position is no place in the list of ids"));
+            return None;
         }
-        Ok(Ids { cut: self, at: after })
+        Some(Ids { cut: self, at: after })
     }
 }
 
@@ -185,7 +182,7 @@ mod tests {
         assert_eq!(read(&second, Positions::START).len(), 2 * COUNT as usize);
         assert!(first.is_of_the_same_set(&second));
         // What the second cut added is not in the first.
-        assert!(first.ids(second.ends()).is_err());
+        assert!(first.ids(second.ends()).is_none());
     }
 
     #[test]
@@ -200,7 +197,7 @@ mod tests {
         assert_eq!((before.resets(), after.resets()), (0, 1));
         assert_eq!(read(&before, Positions::START).len(), COUNT as usize);
         assert_eq!(read(&after, Positions::START).len(), COUNT as usize / 10 - 5);
-        assert!(after.ids(before.ends()).is_err());
+        assert!(after.ids(before.ends()).is_none());
         drop(statistics);
         assert_eq!(read(&before, Positions::START).len(), COUNT as usize);
     }
@@ -211,12 +208,13 @@ mod tests {
         fill(&statistics, 0, 0..COUNT);
         let cut = statistics.cut();
         let ends = cut.ends().to_words();
-        assert!(cut.ids(Positions::from_words(ends)).is_ok());
+        assert!(cut.ids(Positions::from_words(ends)).is_some());
         for (index, end) in ends.into_iter().enumerate() {
             for wrong in [end + 1, end.saturating_sub(2), 2, u64::MAX, 1 << 40] {
                 let mut words = ends;
                 words[index] = wrong;
-                assert_eq!(cut.ids(Positions::from_words(words)).is_ok(), wrong == end, "{wrong}");
+                let found = cut.ids(Positions::from_words(words)).is_some();
+                assert_eq!(found, wrong == end, "{wrong}");
             }
         }
     }

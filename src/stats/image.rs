@@ -34,7 +34,7 @@ use super::users::{Keyed, Outcome, Positions, stored_ids};
 use super::{Statistics, users};
 use crate::limits::IMAGE_IDS_BYTES;
 
-/// What is wrong with an image or a position.
+/// What is wrong with an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged(pub &'static str);
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 use std::{hint, io};
 
-use super::{count_of, failed};
 use crate::limits::{
     DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS, START_BYTES,
     START_BYTES_PER_WORKER,
@@ -99,4 +98,28 @@ pub(super) fn lack_of_memory(workers: usize) -> String {
 /// Makes the message for a name that has no address.
 pub(super) fn cannot_resolve(listen: &Listen) -> impl Fn(io::Error) -> String {
     move |error| format!("cannot resolve {listen}: {error}")
+}
+
+/// Returns a number of things in words: "1 worker", "2 workers".
+pub(super) fn count_of(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Makes the message for something that failed.
+pub(super) fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+/// Makes the message for something that cannot be started. The error of a thread that the system
+/// refuses is the same for a lack of memory and for too many processes.
+pub(super) fn cannot_start(what: &'static str) -> impl Fn(io::Error) -> String {
+    move |error| {
+        let hint = match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                "; the limit of processes or of memory is too low (ulimit -u, ulimit -v)"
+            }
+            _ => "",
+        };
+        format!("cannot start {what}: {error}{hint}")
+    }
 }

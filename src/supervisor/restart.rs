@@ -1,73 +1,226 @@
 //! A restart on request: this process's successor is started, gets everything, and serves.
+//!
+//! A thread of its own hands over. The main thread goes on to give signs of life and to listen to
+//! signals meanwhile: a stop that comes in between is carried out by the process that then has the
+//! state, see [`handover`](crate::handover).
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::{Next, Supervisor, failed, say_final_statistics, start_workers};
-use crate::handover::Successor;
+use super::config::failed;
+use super::place::Place;
+use super::report::{end_by, say_final_statistics};
+use super::state::Supervisor;
+use super::stop::pass_on;
+use super::wake::{Phase, Post, Wake, is_stop};
+use super::workers::start_workers;
+use crate::app;
+use crate::handover::{Offer, Successor};
+use crate::limits::{HANDOVER_PAUSE_MS, HANDOVER_TIMEOUT_MS};
 use crate::log;
-use crate::server::{Bound, Departed};
+use crate::mailbox::Mailbox;
+use crate::server::{Bound, Departed, Server};
 use crate::service::VARIABLES_OF_ONE_PROCESS;
+use crate::sys::signals::Signal;
 
 const CANNOT_RESUME: &str = "cannot go on after a failed restart";
+
+/// How a request for a restart ended.
+pub(super) enum Restart {
+    /// This process goes on serving.
+    Failed,
+    /// This process was told to stop meanwhile, and has the state.
+    Stopped,
+    /// Another process serves.
+    Succeeded(Offer),
+}
+
+/// What the thread that hands over needs.
+struct HandOver<'h> {
+    offer: &'h Offer,
+    program: &'h Path,
+    workers: usize,
+    shared: &'h app::Shared,
+    server: &'h Server,
+    woken: &'h Mailbox<Wake>,
+}
+
+/// How a hand-over ended.
+enum Outcome {
+    /// The service stays here; the sockets, if the workers have given them up.
+    Kept(Option<Departed>),
+    /// The successor serves.
+    HandedOver,
+}
 
 impl Supervisor<'_> {
     /// Hands over to a successor, or goes on.
     ///
     /// # Errors
-    /// A line for people, if neither is possible.
-    pub(super) fn restart(&mut self) -> Result<Next, String> {
+    /// A message for the operator, if neither is possible.
+    pub(super) fn restart(&mut self) -> Result<Restart, String> {
+        if let Place::Last(why) = self.place {
+            log_failure("the service would end with this process", &why);
+            return Ok(Restart::Failed);
+        }
         let program = self.program.display().to_string();
         log::info("restarting", &[("program", &program)]);
-        let statistics = Arc::clone(&self.shared.statistics);
-        let started =
-            Successor::start(&self.program, &VARIABLES_OF_ONE_PROCESS, self.config.workers);
-        let mut successor = match started {
-            Ok(successor) => successor,
+        let offer = match Offer::new() {
+            Ok(offer) => offer,
             Err(error) => {
-                log::error("no restart: the successor does not start", &[("error", &error)]);
-                return Ok(Next::Serve);
+                log_failure("there is no channel to a successor", &error);
+                return Ok(Restart::Failed);
             }
         };
-        let process_id = successor.process_id();
-        if let Err(error) = successor.send_users_ahead(&statistics) {
-            log::error("no restart: the successor does not listen", &[("error", &error)]);
-            successor.end();
-            return Ok(Next::Serve);
+        let woken = Arc::clone(&self.post.woken);
+        let hand_over = HandOver {
+            offer: &offer,
+            program: &self.program,
+            workers: self.config.workers,
+            shared: &self.shared,
+            server: &self.server,
+            woken: &woken,
+        };
+        let (outcome, stop) = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("hand-over".into());
+            let thread = match thread.spawn_scoped(scope, || hand_over.run()) {
+                Ok(thread) => thread,
+                Err(error) => {
+                    log_failure("there is no thread for it", &error);
+                    return (Outcome::Kept(None), false);
+                }
+            };
+            let stop = attend(&mut self.post, &offer, self.on_terminal, &hand_over);
+            // After a panic it is not known what the successor has got.
+            let outcome = thread.join().unwrap_or(Outcome::Kept(None));
+            (outcome, stop)
+        });
+        match outcome {
+            Outcome::HandedOver => return Ok(Restart::Succeeded(offer)),
+            Outcome::Kept(Some(departed)) => self.resume(departed)?,
+            Outcome::Kept(None) => {}
         }
-        let stopped_at = Instant::now();
-        let departed = self.server.depart();
-        let sent = successor.send_rest(&statistics, &departed);
-        if let Err(error) = sent.and_then(|()| successor.go()) {
-            log::error("no restart: the successor cannot go on", &[("error", &error)]);
-            // Before this process serves again it must be certain that the other does not.
-            successor.end();
-            return self.resume(departed);
-        }
-        self.manager.succeeded_by(process_id);
-        let pause_us = u64::try_from(stopped_at.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let connections = departed.connections.len();
-        drop(departed);
-        log::info(
-            "handed over",
-            &[("to", &process_id), ("connections", &connections), ("pause_us", &pause_us)],
-        );
-        Ok(Next::Succeeded)
+        Ok(if stop { Restart::Stopped } else { Restart::Failed })
     }
 
-    /// Serves again what has departed.
-    fn resume(&mut self, departed: Departed) -> Result<Next, String> {
-        // The workers that were must have left their shards before others take them.
+    /// Serves again with what has departed.
+    fn resume(&mut self, departed: Departed) -> Result<(), String> {
+        // The former workers must have left their shards before others take them.
         self.server.cut();
         self.server.join();
         self.generation += 1;
         let started = Bound::adopt(departed, self.config.workers)
             .map_err(failed(CANNOT_RESUME))
             .and_then(|bound| {
-                start_workers(bound, self.config, &self.shared, &self.woken, self.generation)
+                let generation = self.generation;
+                start_workers(bound, self.config, &self.shared, &self.post.woken, generation)
             });
         self.server = started.inspect_err(|_| say_final_statistics(&self.shared))?;
         self.server.begin();
-        Ok(Next::Serve)
+        Ok(())
     }
+}
+
+/// Takes care of signals and signs of life while another thread hands over. Returns whether the
+/// process was told to stop.
+fn attend(post: &mut Post, offer: &Offer, on_terminal: bool, hand_over: &HandOver<'_>) -> bool {
+    let end = Instant::now() + Duration::from_millis(HANDOVER_TIMEOUT_MS + HANDOVER_PAUSE_MS);
+    let mut phase = Phase::Serving(hand_over.shared, hand_over.server);
+    let (mut stop, mut served) = (false, false);
+    loop {
+        let Some(wake) = post.next(None, phase) else { continue };
+        match wake {
+            Wake::HandOverEnded => return stop,
+            Wake::WorkersDepart => phase = Phase::Ending(end),
+            Wake::Served(process_id) => {
+                post.manager.succeeded_by(process_id);
+                served = true;
+                if stop {
+                    pass_on(offer);
+                }
+            }
+            Wake::Signal(Signal::Fatal(fatal)) => {
+                end_by(fatal, offer.withdraw().then_some(hand_over.shared));
+            }
+            Wake::Signal(Signal::User2) => log::info("a restart is under way already", &[]),
+            Wake::Signal(signal) if !is_stop(signal, on_terminal) => {}
+            Wake::Signal(_) | Wake::StopPassedOn => {
+                if served && !stop {
+                    pass_on(offer);
+                } else if offer.withdraw() {
+                    log::info("told to stop: the hand-over is given up", &[]);
+                }
+                // Otherwise the successor serves in a moment, and is told then.
+                stop = true;
+            }
+            Wake::Ended(_) | Wake::Connection(_) | Wake::ConnectionsLeft => {}
+        }
+    }
+}
+
+impl HandOver<'_> {
+    /// Hands over, and tells the main thread of each step that it must know of.
+    fn run(&self) -> Outcome {
+        let _end = Announce(self.woken);
+        let variables = &VARIABLES_OF_ONE_PROCESS;
+        let started = Successor::start(self.offer, self.program, variables, self.workers);
+        let mut successor = match started {
+            Ok(successor) => successor,
+            Err(error) => return self.keep("the successor does not start", &error, None),
+        };
+        let process_id = successor.process_id();
+        let statistics = &self.shared.statistics;
+        if let Err(error) = successor.send_users_ahead(statistics) {
+            successor.end();
+            return self.keep("the successor does not listen", &error, None);
+        }
+        self.woken.put(Wake::WorkersDepart);
+        let stopped_at = Instant::now();
+        let mut departed = self.server.depart();
+        let connections = departed.connections.len();
+        let late = match successor.hand_over(statistics, &mut departed) {
+            Ok(late) => late,
+            // The successor has ended by now, so this process may serve again.
+            Err(error) => {
+                return self.keep("the successor cannot go on", &error, Some(departed));
+            }
+        };
+        self.woken.put(Wake::Served(process_id));
+        let pause_us = u64::try_from(stopped_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        drop(departed);
+        log::info(
+            "handed over",
+            &[
+                ("to", &process_id),
+                ("connections", &connections),
+                ("of_them_late", &late.len()),
+                ("pause_us", &pause_us),
+            ],
+        );
+        if let Err(error) = successor.send_late(late) {
+            log::warn("connections are lost that hold many bytes", &[("error", &error)]);
+        }
+        Outcome::HandedOver
+    }
+
+    fn keep(&self, what: &str, error: &io::Error, departed: Option<Departed>) -> Outcome {
+        log_failure(what, error);
+        Outcome::Kept(departed)
+    }
+}
+
+/// Tells the main thread, when it is dropped, that the hand-over has ended; so also after a panic.
+struct Announce<'h>(&'h Mailbox<Wake>);
+
+impl Drop for Announce<'_> {
+    fn drop(&mut self) {
+        self.0.put(Wake::HandOverEnded);
+    }
+}
+
+fn log_failure(what: &str, error: &dyn log::Value) {
+    log::error(&format!("no restart: {what}"), &[("error", error)]);
 }

@@ -6,7 +6,7 @@
 //! 3  sockets         opened, passed by the service manager, or handed over; a predecessor hands
 //!                    over its statistics too
 //! 4  threads         they wait; everything that can fail has not failed by now
-//! 5  last word       a predecessor gives the service up, or keeps it and this process ends
+//! 5  take over       from a predecessor, which keeps the service if anything failed
 //! 6  serve           the threads go on
 //! ```
 //!
@@ -17,16 +17,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread;
 
-use super::config::{cannot_resolve, config, lack_of_memory};
-use super::{Wake, cannot_start, failed, start_workers};
+use super::config::{cannot_resolve, cannot_start, config, failed, lack_of_memory};
+use super::wake::{Wake, is_stopped};
+use super::workers::start_workers;
 use crate::app::{self, live};
-use crate::handover::Predecessor;
+use crate::handover::{Predecessor, Word};
+use crate::log;
 use crate::mailbox::Mailbox;
 use crate::options::{Listen, Options};
 use crate::server::{Bound, Config, Departed, Server};
 use crate::service;
 use crate::sys::random;
+use crate::sys::signals::Signals;
 
 /// A server that serves.
 pub(super) struct Started {
@@ -34,6 +38,8 @@ pub(super) struct Started {
     pub shared: Arc<app::Shared>,
     pub server: Server,
     pub address: SocketAddr,
+    /// Whether a predecessor still sends connections.
+    pub connections_come: bool,
 }
 
 /// Where the sockets and the statistics of a process come from.
@@ -67,16 +73,25 @@ impl Origin {
         mut self,
         options: &Options,
         woken: &Arc<Mailbox<Wake>>,
+        signals: &Signals,
     ) -> Result<Started, String> {
-        let started = self.prepare(options, woken).and_then(|started| {
-            self.take_over()?;
-            started.server.begin();
+        let prepared = self.prepare(options, woken, signals).and_then(|started| {
+            self.take_over(signals)?;
             Ok(started)
         });
-        if let (Err(message), Origin::Predecessor(predecessor)) = (&started, &mut self) {
-            predecessor.refuse(message);
+        match prepared {
+            Ok(mut started) => {
+                started.server.begin();
+                started.connections_come = self.settle_in(woken);
+                Ok(started)
+            }
+            Err(message) => {
+                if let Origin::Predecessor(predecessor) = &mut self {
+                    predecessor.refuse(&message);
+                }
+                Err(message)
+            }
         }
-        started
     }
 
     /// Does all that can fail: steps 1 to 4.
@@ -84,16 +99,17 @@ impl Origin {
         &mut self,
         options: &Options,
         woken: &Arc<Mailbox<Wake>>,
+        signals: &Signals,
     ) -> Result<Started, String> {
         let config = config(options, self.workers(options))?;
         let keys = random::keys().map_err(failed("cannot get random keys from the system"))?;
         let shared = app::Shared::new(options, config.workers, keys)
             .ok_or_else(|| lack_of_memory(config.workers))?;
-        let bound = self.sockets(options, &config, &shared)?;
+        let bound = self.sockets(options, &config, &shared, signals)?;
         let address = bound.address();
         let server = start_workers(bound, config, &shared, woken, 0)?;
         live::start(&shared, config.sandbox).map_err(cannot_start("a thread"))?;
-        Ok(Started { config, shared, server, address })
+        Ok(Started { config, shared, server, address, connections_come: false })
     }
 
     /// The number of workers: each listening socket of a predecessor needs one, since clients may
@@ -111,6 +127,7 @@ impl Origin {
         options: &Options,
         config: &Config,
         shared: &app::Shared,
+        signals: &Signals,
     ) -> Result<Bound, String> {
         let (departed, failure) = match self {
             Origin::Fresh => return listen(&options.listen, config),
@@ -121,20 +138,49 @@ impl Origin {
                 (departed, "cannot use the socket that was passed")
             }
             Origin::Predecessor(predecessor) => {
-                let departed =
-                    predecessor.receive(&shared.statistics).map_err(failed("cannot take over"))?;
+                let departed = predecessor
+                    .receive(&shared.statistics, || is_stopped(signals))
+                    .map_err(failed("cannot take over"))?;
                 (departed, "cannot use what was handed over")
             }
         };
         Bound::adopt(departed, config.workers).map_err(failed(failure))
     }
 
-    /// Waits until this process may serve. Nothing can fail after this.
-    fn take_over(&mut self) -> Result<(), String> {
+    /// Gets the service. Nothing can fail after this.
+    fn take_over(&mut self, signals: &Signals) -> Result<(), String> {
         match self {
             Origin::Fresh | Origin::Passed(_) => Ok(()),
             Origin::Predecessor(predecessor) => {
-                predecessor.take_over().map_err(failed("cannot take over"))
+                predecessor.take_over(|| is_stopped(signals)).map_err(failed("cannot take over"))
+            }
+        }
+    }
+
+    /// Does what can wait until this process serves. Returns whether a predecessor still sends
+    /// connections.
+    fn settle_in(self, woken: &Arc<Mailbox<Wake>>) -> bool {
+        let Origin::Predecessor(mut predecessor) = self else { return false };
+        if let Err(error) = predecessor.settle_in() {
+            log::warn("the kernel may end this process before others", &[("error", &error)]);
+        }
+        let woken = Arc::clone(woken);
+        let follow = move || {
+            predecessor.follow(|word| {
+                woken.put(match word {
+                    Word::Connection(connection) => Wake::Connection(connection),
+                    Word::Left => Wake::ConnectionsLeft,
+                    Word::Stop => Wake::StopPassedOn,
+                });
+            });
+            // Also where the predecessor has ended before.
+            woken.put(Wake::ConnectionsLeft);
+        };
+        match thread::Builder::new().name("predecessor".into()).spawn(follow) {
+            Ok(_) => true,
+            Err(error) => {
+                log::warn("connections that hold many bytes are lost", &[("error", &error)]);
+                false
             }
         }
     }

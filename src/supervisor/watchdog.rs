@@ -42,10 +42,13 @@ impl Watchdog {
         server.rouse();
     }
 
-    /// Gives a sign of life for the main thread alone, in a phase in which workers may end.
-    pub fn vouch(&mut self, manager: &Manager) {
+    /// Gives a sign of life for the main thread alone, in a phase in which workers may end, if that
+    /// phase lasts no longer than `is_in_time`.
+    pub fn vouch(&mut self, is_in_time: bool, manager: &Manager) {
         self.due = Instant::now() + self.interval;
         self.rounds.clear();
-        manager.alive();
+        if is_in_time {
+            manager.alive();
+        }
     }
 }

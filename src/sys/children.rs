@@ -1,14 +1,19 @@
-//! Starting a program with an open socket as its standard input.
+//! Starting a program with an open socket at a certain descriptor, and ending it.
 //!
-//! By posix_spawn(3), since the one thing that std's way of it adds here, some 40 KB of machine code,
-//! is a twentieth of the program.
+//! This uses posix_spawn(3), because std's way of starting programs would add some 40 KB of machine
+//! code, a twentieth of the program, and nothing that is needed here.
+//!
+//! The process id of a child is its own until it was waited for: that needs [`Signals::block`], which
+//! takes care that the kernel does not wait for children by itself.
+//!
+//! [`Signals::block`]: super::signals::Signals::block
 
 #![allow(unsafe_code)] // posix_spawn(3) and waitpid(2) are not in std.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::ptr;
 
@@ -16,12 +21,14 @@ use std::ptr;
 #[derive(Debug)]
 pub struct Child {
     process: libc::pid_t,
+    /// Whether it was waited for, so that the id may belong to another process by now.
+    ended: bool,
 }
 
 impl Child {
     /// Starts `program`, looked for in `PATH` if it is a bare name, with `arguments`, of which the
-    /// first is its own name, with `environment`, and with `input` as its standard input. Standard
-    /// output and error are this process's.
+    /// first is its own name, with `environment`, and with `socket` as its descriptor `number`. It
+    /// has the standard streams of this process, and every descriptor that is not closed by exec.
     ///
     /// # Errors
     /// Those of posix_spawn(3); `InvalidInput` for a string with a zero byte in it.
@@ -29,7 +36,8 @@ impl Child {
         program: &OsStr,
         arguments: impl Iterator<Item = OsString>,
         environment: impl Iterator<Item = (OsString, OsString)>,
-        input: BorrowedFd<'_>,
+        socket: BorrowedFd<'_>,
+        number: RawFd,
     ) -> io::Result<Child> {
         let program = CString::new(program.as_bytes())?;
         let arguments = Strings::new(arguments)?;
@@ -39,7 +47,7 @@ impl Child {
             name
         });
         let environment = Strings::new(variables)?;
-        let actions = Actions::input(input)?;
+        let actions = Actions::pass(socket, number)?;
         let mut process = 0;
         // SAFETY: all strings end in zero, both lists in null, and all of them live for the call,
         // which does not change them.
@@ -53,7 +61,7 @@ impl Child {
                 environment.pointers.as_ptr(),
             )
         };
-        check(error).map(|()| Child { process })
+        check(error).map(|()| Child { process, ended: false })
     }
 
     /// Its process id.
@@ -62,7 +70,11 @@ impl Child {
     }
 
     /// Kills it, if it has not ended by itself, and waits for its end.
-    pub fn end(self) {
+    pub fn end(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
         // SAFETY: kill(2) takes numbers; the child was not waited for, so the id is its own.
         unsafe { libc::kill(self.process, libc::SIGKILL) };
         loop {
@@ -95,25 +107,23 @@ impl Strings {
 struct Actions(libc::posix_spawn_file_actions_t);
 
 impl Actions {
-    /// `input` becomes standard input.
-    fn input(input: BorrowedFd<'_>) -> io::Result<Actions> {
+    /// `socket` becomes descriptor `number`.
+    fn pass(socket: BorrowedFd<'_>, number: RawFd) -> io::Result<Actions> {
         let mut actions = MaybeUninit::uninit();
         // SAFETY: the call makes a list of what is there.
         check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
         // SAFETY: it was made just now.
         let mut actions = Actions(unsafe { actions.assume_init() });
-        let fd = input.as_raw_fd();
+        let fd = socket.as_raw_fd();
         // SAFETY: the list is ours, and the descriptors are numbers to it.
-        check(unsafe {
-            libc::posix_spawn_file_actions_adddup2(&mut actions.0, fd, libc::STDIN_FILENO)
-        })?;
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut actions.0, fd, number) })?;
         Ok(actions)
     }
 }
 
 impl Drop for Actions {
     fn drop(&mut self) {
-        // SAFETY: it was made in `input` and is used no more.
+        // SAFETY: it was made in `pass` and is used no more.
         unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
     }
 }
@@ -129,14 +139,15 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
-    fn shell(script: &str, input: &UnixStream) -> Child {
+    fn shell(script: &str, socket: &UnixStream) -> Child {
         let arguments = ["sh", "-c", script].map(OsString::from);
         let environment = [("GREETING", "hello")].map(|(name, value)| (name.into(), value.into()));
         Child::start(
             OsStr::new("sh"),
             arguments.into_iter(),
             environment.into_iter(),
-            input.as_fd(),
+            socket.as_fd(),
+            3,
         )
         .unwrap()
     }
@@ -144,7 +155,7 @@ mod tests {
     #[test]
     fn a_program_has_its_socket_and_its_environment_and_nothing_else() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let child = shell("read line; echo $GREETING $line $HOME >&0", &theirs);
+        let mut child = shell("read line <&3; echo $GREETING $line $HOME >&3", &theirs);
         assert_ne!(child.id(), std::process::id());
         drop(theirs);
         ours.write_all(b"you\n").unwrap();
@@ -157,8 +168,9 @@ mod tests {
     #[test]
     fn a_child_ends_when_it_is_told() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let child = shell("exec sleep 1000", &theirs);
+        let mut child = shell("exec sleep 1000", &theirs);
         drop(theirs);
+        child.end();
         child.end();
         assert_eq!(ours.read(&mut [0]).unwrap(), 0);
     }
@@ -169,7 +181,7 @@ mod tests {
         for program in ["/nonexistent/program", "/dev/null", "with\0zero"] {
             let nothing = || std::iter::empty();
             let started =
-                Child::start(OsStr::new(program), nothing(), std::iter::empty(), ours.as_fd());
+                Child::start(OsStr::new(program), nothing(), std::iter::empty(), ours.as_fd(), 3);
             assert!(started.is_err(), "{program:?}");
         }
     }

@@ -9,12 +9,14 @@ pub mod children;
 pub mod clock;
 pub mod descriptors;
 pub mod errors;
+pub mod oom;
 pub mod passing;
 pub mod process;
 pub mod random;
 pub mod sandbox;
 pub mod signals;
 pub mod sockets;
+pub mod token;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,9 @@
 //! Descriptors that travel over a Unix socket to another process (`SCM_RIGHTS`, unix(7)).
 //!
-//! Whoever receives one shares the open file with the sender: a listening socket keeps its queue, a
-//! connection its bytes, and neither notices that its owner has changed.
+//! The receiver of a descriptor shares the open file with the sender: a listening socket keeps its
+//! queue, a connection its bytes, and neither changes because it has another owner.
 
-#![allow(unsafe_code)] // sendmsg(2) and recvmsg(2) with control data are not in std.
+#![allow(unsafe_code)] // recv(2) with flags, and sendmsg(2) and recvmsg(2) with control data.
 
 use std::io::{self, ErrorKind};
 use std::mem::zeroed;
@@ -55,7 +55,7 @@ pub fn send(
         header.cmsg_len = unsafe { libc::CMSG_LEN(fds_bytes as u32) } as _;
         // SAFETY: the header lies in `control`, and its data behind it.
         let data = unsafe { libc::CMSG_DATA(header) };
-        // SAFETY: `control` has room for as many bytes, asserted above, and nobody else looks at them.
+        // SAFETY: `control` has room for as many bytes, asserted above, and no other reference to them exists.
         let data = unsafe { slice::from_raw_parts_mut(data, fds_bytes) };
         for (place, descriptor) in data.chunks_exact_mut(size_of::<RawFd>()).zip(descriptors) {
             place.copy_from_slice(&descriptor.as_raw_fd().to_ne_bytes());
@@ -115,6 +115,32 @@ pub fn receive(
     Ok(received)
 }
 
+/// Fills `room` with the first bytes that wait at descriptor `number`, and leaves them there. Returns
+/// false if that is no socket, or if fewer bytes wait.
+pub fn peek(number: RawFd, room: &mut [u8]) -> bool {
+    let received = retry(|| {
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the kernel writes into `room`, which lives for the call, and no further; a number
+        // that is no socket makes the call fail.
+        unsafe { libc::recv(number, room.as_mut_ptr().cast(), room.len(), flags) }
+    });
+    received.is_ok_and(|count| count == room.len())
+}
+
+/// Waits until something can be received, or the other end has gone.
+///
+/// # Errors
+/// Those of recv(2).
+pub fn wait(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let mut room = [0_u8; 1];
+    let number = socket.as_raw_fd();
+    retry(|| {
+        // SAFETY: the kernel writes one byte at the most, into `room`, which lives for the call.
+        unsafe { libc::recv(number, room.as_mut_ptr().cast(), 1, libc::MSG_PEEK) }
+    })
+    .map(drop)
+}
+
 /// A message of one part and without control data.
 fn message(part: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: numbers and pointers, for all of which zeros are a value.
@@ -144,6 +170,26 @@ mod tests {
     use std::io::{Read, Write, pipe};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn what_waits_is_seen_and_stays() {
+        let (mut from, to) = UnixStream::pair().unwrap();
+        let mut room = [0; 3];
+        assert!(!peek(to.as_raw_fd(), &mut room), "nothing waits");
+        from.write_all(b"ab").unwrap();
+        assert!(!peek(to.as_raw_fd(), &mut room), "too little waits");
+        from.write_all(b"cd").unwrap();
+        for _ in 0..2 {
+            assert!(peek(to.as_raw_fd(), &mut room) && room == *b"abc");
+            wait(to.as_fd()).unwrap();
+        }
+        drop(from);
+        wait(to.as_fd()).unwrap();
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(b"abc").unwrap();
+        assert!(!peek(reader.as_raw_fd(), &mut room), "a pipe is no socket");
+        assert!(!peek(-1, &mut room) && !peek(RawFd::MAX, &mut room));
+    }
 
     #[test]
     fn a_descriptor_that_has_travelled_is_the_same_open_file() {

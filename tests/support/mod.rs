@@ -178,6 +178,11 @@ impl Server {
         (status, server.lines.iter().collect())
     }
 
+    /// All further lines, until no process is left that prints. Another test may wait for the process.
+    pub fn lines_to_the_end(&self) -> Vec<String> {
+        self.lines.iter().collect()
+    }
+
     /// SIGTERM, and its final statistics.
     pub fn stop(self) -> Stats {
         self.signal(libc::SIGTERM);

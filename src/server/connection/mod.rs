@@ -25,6 +25,7 @@ mod ending;
 mod phase;
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,7 +38,7 @@ use super::{Handler, Reply};
 use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
-use crate::http::{Exchange, Memo, Refusal, Step};
+use crate::http::{Exchange, Memo, Refusal, Replay, Step};
 use crate::limits::{
     LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX, WRITE_PROGRESS_BYTES_MIN,
 };
@@ -140,25 +141,27 @@ impl<S: Stream> Connection<S> {
         stream: S,
         peer: SocketAddr,
         content_bytes_max: usize,
-        held: &[u8],
-        unsent: &[u8],
+        held: Vec<u8>,
+        unsent: Vec<u8>,
     ) -> Self {
         let mut connection = Connection::new(stream, peer, content_bytes_max);
         if !held.is_empty() {
-            connection.held.append(held);
             connection.held_begins = HeldBegins::WithWhole;
         }
-        connection.unsent.append(unsent);
         let untaken_bytes = connection.stream.untaken_bytes().unwrap_or(0);
         connection.owed_bytes = untaken_bytes + unsent.len();
+        // Their memory is kept: a body of many bytes would take long to copy.
+        connection.held = held.into();
+        connection.unsent = unsent.into();
         connection.input = Input::Waiting;
         connection
     }
 
     /// What an open connection consists of between two turns; its buffers go back.
-    pub fn depart(mut self, buffers: &mut Buffers, meters: &Meters) -> (S, Vec<u8>, Vec<u8>) {
-        let held = self.exchange.replay(self.held.filled());
-        let unsent = self.unsent.filled().to_vec();
+    pub fn depart(mut self, buffers: &mut Buffers, meters: &Meters) -> (S, Replay, Vec<u8>) {
+        // Most bytes are given away with their memory: a long body would take long to copy.
+        let held = self.exchange.replay(mem::take(&mut self.held).into());
+        let unsent = mem::take(&mut self.unsent).into();
         self.release(buffers, meters);
         (self.stream, held, unsent)
     }

@@ -2,6 +2,7 @@
 //! server, or one to the handler.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use mio::net::TcpStream;
 
@@ -25,13 +26,24 @@ impl<H: Handler> Worker<H> {
             return;
         };
         let bytes_max = self.config.content_bytes_max;
-        let connection = Connection::arrive(stream, peer, bytes_max, &held, &unsent);
+        let connection = Connection::arrive(stream, peer, bytes_max, held.into_bytes(), unsent);
         if let Some(key) = self.admit(connection, Standing::Guest)
             && let Some(resident) = self.connections.get_mut(key)
         {
             // The bytes that it holds make no edge.
             resident.be_due(key, &mut self.due);
         }
+    }
+
+    /// Goes on with connections of another server that came since the start, at most this number;
+    /// with the others in a later round.
+    pub(super) fn take_arrivals(&mut self, count_max: usize) {
+        let shared = Arc::clone(&self.shared);
+        for _ in 0..count_max {
+            let Some(moved) = shared.arrivals.take(Some(Instant::now())) else { return };
+            self.arrive(moved);
+        }
+        shared.inboxes[self.index].wake();
     }
 
     /// Gives up the listener, whose queue stays as it is, and every connection that goes on; those
@@ -48,6 +60,7 @@ impl<H: Handler> Worker<H> {
             log::warn("a listening socket is still watched", &[("error", &error)]);
         }
         departed.listeners.push(listener.into());
+        self.take_arrivals(usize::MAX);
         for (stream, peer) in self.shared.inboxes[self.index].close() {
             self.adopt(stream, peer);
         }

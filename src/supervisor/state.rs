@@ -1,0 +1,34 @@
+//! A process that serves: what it consists of, as its main thread sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::place::Place;
+use super::wake::Post;
+use crate::app;
+use crate::options::Options;
+use crate::server::{Config, Server};
+use crate::sys::signals::Signals;
+
+/// A process that serves.
+pub(super) struct Supervisor<'o> {
+    pub options: &'o Options,
+    pub config: Config,
+    pub shared: Arc<app::Shared>,
+    pub server: Server,
+    /// The number of the server, one more after each restart that failed.
+    pub generation: u64,
+    pub post: Post,
+    /// The signals, which another thread fetches.
+    pub signals: Arc<Signals>,
+    /// The path that a restart starts a program from.
+    pub program: PathBuf,
+    /// What stands above this process, which decides whether it may be succeeded.
+    pub place: Place,
+    /// Whether it was started on a terminal, whose end is then the end of the process.
+    pub on_terminal: bool,
+    /// Whether connections of the predecessor are still on their way.
+    pub connections_come: bool,
+    /// Whether a restart was asked for while connections were on their way.
+    pub restart_waits: bool,
+}
