@@ -117,6 +117,9 @@ pub struct Plan {
     users: u64,
     rule: ValueRule,
     batching: Batching,
+    /// The header section before and after further lines, but for the length of the content.
+    head_start: String,
+    head_end: String,
     /// What follows the value: a member that a server skips, and the closing brace.
     tail: String,
     /// The end of the events, and the first event that has not been given out.
@@ -137,16 +140,19 @@ pub struct Expected {
 impl Plan {
     /// Makes a plan of `count` events of `users` users, for the server at `host`.
     pub fn new(host: &str, count: u64, users: u64, rule: ValueRule) -> Plan {
-        Plan {
+        let plan = Plan {
             host: host.to_owned(),
             users,
             rule,
             batching: Batching::Single,
+            head_start: String::new(),
+            head_end: String::new(),
             tail: "}".to_owned(),
             end: count,
             next: AtomicU64::new(0),
             count,
-        }
+        };
+        plan.batched(Batching::Single)
     }
 
     /// Adds a member of `bytes` bytes in all to each event, at least [`PADDING_BYTES_MIN`]; 0 adds
@@ -161,7 +167,14 @@ impl Plan {
 
     /// Puts the events into requests in this way.
     pub fn batched(mut self, batching: Batching) -> Plan {
+        let (path, media_type) = match batching {
+            Batching::Single => ("/event", "application/json"),
+            Batching::Lines { .. } => ("/events", "application/x-ndjson"),
+            Batching::Array { .. } => ("/events", "application/json"),
+        };
         self.batching = batching;
+        self.head_start = format!("POST {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        self.head_end = format!("Content-Type: {media_type}\r\nContent-Length: ");
         self
     }
 
@@ -169,6 +182,8 @@ impl Plan {
     pub fn range(&self, start: u64, end: u64) -> Plan {
         Plan {
             host: self.host.clone(),
+            head_start: self.head_start.clone(),
+            head_end: self.head_end.clone(),
             tail: self.tail.clone(),
             next: AtomicU64::new(start),
             end,
@@ -201,29 +216,25 @@ impl Plan {
 
     /// Appends the request that sends these events. `fields` are further header lines.
     pub fn write_request(&self, slice: Slice, fields: &str, out: &mut Vec<u8>) {
-        let (path, media_type) = match self.batching {
-            Batching::Single => ("/event", "application/json"),
-            Batching::Lines { .. } => ("/events", "application/x-ndjson"),
-            Batching::Array { .. } => ("/events", "application/json"),
-        };
-        for part in ["POST ", path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n", fields] {
-            out.extend_from_slice(part.as_bytes());
+        out.extend_from_slice(self.head_start.as_bytes());
+        if !fields.is_empty() {
+            out.extend_from_slice(fields.as_bytes());
         }
-        for part in ["Content-Type: ", media_type, "\r\nContent-Length: "] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        // The length stands before the content, but is known after it: leave room for its digits,
-        // then close the gap.
+        out.extend_from_slice(self.head_end.as_bytes());
+        // The length stands before the content, but is known after it: leave room for its digits.
+        let estimate = slice.count as usize * (USUAL_EVENT_BYTES + self.tail.len());
+        let room = (estimate.ilog10() + 1) as usize;
         let length_at = out.len();
-        out.extend_from_slice(LENGTH_ROOM);
+        out.extend_from_slice(&LENGTH_ROOM[LENGTH_DIGITS_MAX - room..]);
         let content_at = out.len();
         self.write_content(slice, out);
         let mut length = itoa::Buffer::new();
         let length = length.format(out.len() - content_at).as_bytes();
-        let gap = LENGTH_DIGITS_MAX - length.len();
-        out[length_at..][..length.len()].copy_from_slice(length);
-        out.copy_within(length_at + LENGTH_DIGITS_MAX.., length_at + length.len());
-        out.truncate(out.len() - gap);
+        if length.len() == room {
+            out[length_at..][..room].copy_from_slice(length);
+        } else {
+            out.splice(length_at..length_at + room, length.iter().copied());
+        }
     }
 
     fn write_content(&self, slice: Slice, out: &mut Vec<u8>) {
@@ -247,8 +258,9 @@ impl Plan {
         out.extend_from_slice(itoa::Buffer::new().format(index % self.users).as_bytes());
         out.extend_from_slice(br#"","value":"#);
         let value = self.rule.value(index);
-        if value.fract() == 0.0 && value.abs() < 1e15 {
-            out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+        let integer = value as i64;
+        if integer as f64 == value && value.abs() < 1e15 {
+            out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
         } else {
             out.extend_from_slice(value.to_string().as_bytes());
         }
@@ -262,6 +274,9 @@ impl Plan {
         Expected { events: self.count, users: self.count.min(self.users), sum, average }
     }
 }
+
+/// Bytes of an event before the end that all events share.
+const USUAL_EVENT_BYTES: usize = r#"{"userId":"user_12345","value":123"#.len();
 
 /// Room for the digits of a content's length, then the end of the header section.
 const LENGTH_ROOM: &[u8] = b"__________\r\n\r\n";

@@ -391,7 +391,9 @@ impl<'s> Worker<'s> {
             Verdict::Forgotten => self.outcome.error("answered before, and forgotten since", 1),
         }
         self.shared.end(events.into(), self.start);
-        self.give_up_if_refused(slot);
+        if verdict == Verdict::Refused || verdict == Verdict::Forgotten {
+            self.give_up_if_refused(slot);
+        }
     }
 
     /// The connection has ended. Requests with a producer are sent again. Of the others, those that
