@@ -1,4 +1,4 @@
-//! millrace beside the servers people would otherwise use.
+//! millrace beside the servers that are usually used for such a task.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::Common;
+use crate::batches::{self, Form};
 use crate::load::{self, Sample, Shape, median};
 use crate::machine::{self, Side};
 use crate::server::Server;
@@ -35,6 +36,9 @@ struct Peer {
     /// It answers without counting, so there is nothing to check.
     #[serde(default)]
     canned: bool,
+    /// The forms of batches that its `POST /events` takes.
+    #[serde(default)]
+    batches: Vec<Form>,
 }
 
 fn one() -> u64 {
@@ -58,6 +62,9 @@ pub struct Outcome {
     pub rates: [f64; 2],
     /// The same with wrk.
     pub wrk_rates: [f64; 2],
+    /// Events a second in batches, by kind; `None` where it does not take them.
+    #[serde(default)]
+    pub batch_rates: [Option<f64>; 3],
     pub verdict: String,
 }
 
@@ -93,15 +100,19 @@ pub fn run(
             let (peer, samples) = &mut contestants[index];
             eprintln!("round {round} of {}: {}", common.rounds, peer.name);
             let server = Server::start(&peer.command(directory, common), Side::Server)?;
-            samples.take(&server, peer.warm_up, common)?;
+            samples.take(&server, peer, common)?;
         }
     }
+    let [first_kind, second_kind, third_kind] = batches::KINDS.map(batches::Batch::name);
     let mut table = Table::new(&[
         "server",
         "1 in flight",
         "16 in flight",
         "wrk, 1",
         "wrk, 16",
+        &first_kind,
+        &second_kind,
+        &third_kind,
         "user",
         "system",
         "p50",
@@ -113,24 +124,27 @@ pub fn run(
     ]);
     let mut results = Vec::new();
     for (peer, samples) in &contestants {
-        let verdict = if peer.canned {
-            "canned".to_owned()
-        } else {
-            let server = Server::start(&peer.command(directory, common), Side::Server)?;
-            load::verdict(&server, CHECK_SHAPE, CHECK_EVENTS, &common.programs)
-        };
+        let verdict = peer.verdict(directory, common)?;
         let rates = |samples: &[Vec<Sample>; 2]| {
             samples.each_ref().map(|all| median(all, |sample| sample.requests_per_second))
         };
         let (rates, wrk_rates) = (rates(&samples.challenge), rates(&samples.wrk));
+        let batch_rates = samples.batches.each_ref().map(|all| {
+            let rate = median(all, |sample| sample.events_per_second);
+            (rate > 0.0).then_some(rate)
+        });
+        let [first, second, third] = batch_rates.map(|rate| rate.map_or("-".to_owned(), grouped));
         let of = |figure: fn(&Sample) -> f64| median(&samples.challenge[0], figure);
-        let errors = samples.challenge.iter().chain(&samples.wrk).flatten();
+        let errors = samples.challenge.iter().chain(&samples.wrk).chain(&samples.batches).flatten();
         table.row(vec![
             peer.name.clone(),
             grouped(rates[0]),
             grouped(rates[1]),
             grouped(wrk_rates[0]),
             grouped(wrk_rates[1]),
+            first,
+            second,
+            third,
             grouped(of(|sample| sample.user_ns)),
             grouped(of(|sample| sample.system_ns)),
             latency(of(|sample| sample.latency_us[0])),
@@ -140,7 +154,7 @@ pub fn run(
             grouped(errors.map(|sample| sample.errors as f64).sum()),
             verdict.clone(),
         ]);
-        results.push(Outcome { name: peer.name.clone(), rates, wrk_rates, verdict });
+        results.push(Outcome { name: peer.name.clone(), rates, wrk_rates, batch_rates, verdict });
     }
     println!(
         "Requests/s on 64 connections, medians of {} rounds of about {} s, in turn.\n",
@@ -148,11 +162,12 @@ pub fn run(
     );
     table.print();
     println!(
-        "\nThe first two rates are the challenge client's. With one in flight a load generator is as \
+        "\narray, lines: events/s in batches of this size, as a JSON array and as lines (NDJSON), one \
+         in flight.\nThe first two rates are the challenge client's. With one in flight a load generator is as \
          busy as a fast\nserver, so that their rates come close to one another. user, system: the \
          server's processor time for a request,\none in flight, in ns; latency is that of a closed \
-         loop, one in flight; memory is after all loads; statistics:\n{} events over {} connections, \
-         checked to the event.",
+         loop, one in flight; memory is after all loads; statistics:\n{} events over {} connections, one \
+         in each request and in batches, checked to the event.",
         grouped(CHECK_EVENTS as f64),
         grouped(CHECK_SHAPE.connections.into())
     );
@@ -176,13 +191,14 @@ pub fn run(
 struct Samples {
     challenge: [Vec<Sample>; 2],
     wrk: [Vec<Sample>; 2],
+    batches: [Vec<Sample>; 3],
 }
 
 impl Samples {
-    /// One round, after a warm-up whose rate says how many events last as long as they should.
-    fn take(&mut self, server: &Server, warm_up: u64, common: &Common) -> Result<(), String> {
+    /// Takes one round, after a warm-up whose rate gives the number of events for the time of a load.
+    fn take(&mut self, server: &Server, peer: &Peer, common: &Common) -> Result<(), String> {
         for (index, &shape) in SHAPES.iter().enumerate() {
-            let warm_up = WARM_UP_EVENTS * warm_up * u64::from(shape.in_flight.min(4));
+            let warm_up = WARM_UP_EVENTS * peer.warm_up * u64::from(shape.in_flight.min(4));
             let first = load::challenge(server, shape, warm_up, &common.programs, &[])?;
             let events = (first.requests_per_second * f64::from(common.seconds)) as u64;
             let events = events.max(1_000);
@@ -190,12 +206,35 @@ impl Samples {
             self.challenge[index].push(challenge);
             self.wrk[index].push(load::wrk(server, shape, common.seconds, &common.script)?);
         }
+        for (index, &kind) in batches::KINDS.iter().enumerate() {
+            if peer.batches.contains(&kind.form) {
+                self.batches[index].push(batches::known_users(server, kind, common)?);
+            }
+        }
         Ok(())
     }
 }
 
 impl Peer {
-    /// Builds it where what it needs is there; otherwise says what is missing.
+    /// Sends events one by one, then in batches of the first form that it takes, each time to a fresh
+    /// server. Returns `exact`, or what is wrong.
+    fn verdict(&self, directory: &Path, common: &Common) -> Result<String, String> {
+        if self.canned {
+            return Ok("canned".to_owned());
+        }
+        let check = |more: &[String]| -> Result<String, String> {
+            let server = Server::start(&self.command(directory, common), Side::Server)?;
+            Ok(load::verdict(&server, CHECK_SHAPE, CHECK_EVENTS, &common.programs, more))
+        };
+        let mut verdicts = vec![check(&[])?];
+        for kind in batches::KINDS.iter().filter(|kind| self.batches.contains(&kind.form)) {
+            verdicts.push(check(&kind.options())?);
+        }
+        verdicts.dedup();
+        Ok(verdicts.join("; "))
+    }
+
+    /// Builds it if everything it needs is there. Otherwise returns what is missing.
     fn build(&self, directory: &Path) -> Result<(), String> {
         let shell = |command: &str| {
             let mut shell = Command::new("sh");

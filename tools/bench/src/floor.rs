@@ -1,6 +1,7 @@
 //! millrace beside the floor.
 
 use crate::Common;
+use crate::batches;
 use crate::load::{self, Sample, Shape, median};
 use crate::machine::{self, Side};
 use crate::server::Server;
@@ -91,7 +92,7 @@ pub fn run(common: &Common) -> Result<(), String> {
          rates are its own, and\nthe processor times tell the servers apart. Latency is that of a \
          closed loop."
     );
-    Ok(())
+    batches::run(common, || Server::start(&commands[1], Side::Server))
 }
 
 impl Cell {

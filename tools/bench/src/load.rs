@@ -1,5 +1,5 @@
 //! The two load generators: wrk, whose rate is the highest, and the challenge client, which sends
-//! each event once and measures latency itself.
+//! each event once and measures latency.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,7 +20,9 @@ pub struct Shape {
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub requests_per_second: f64,
-    /// Of the server, for a request.
+    /// Events that were answered as counted; as many as requests where each has one.
+    pub events_per_second: f64,
+    /// Of the server, for an event.
     pub user_ns: f64,
     pub system_ns: f64,
     /// Microseconds: p50, p99, p99.9.
@@ -44,8 +46,9 @@ struct WrkReport {
 #[derive(Deserialize)]
 struct ChallengeReport {
     passed: bool,
-    successes: u64,
+    events_counted: u64,
     requests_per_second: f64,
+    events_per_second: f64,
     errors: std::collections::BTreeMap<String, u64>,
     latency_us: ChallengeLatency,
     checks: Vec<Check>,
@@ -71,7 +74,7 @@ pub fn has_wrk() -> bool {
     Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// wrk for some seconds, on one thread.
+/// Runs wrk for some seconds, on one thread.
 pub fn wrk(server: &Server, shape: Shape, seconds: u32, script: &Path) -> Result<Sample, String> {
     let mut command = Command::new("wrk");
     command.args(["--threads", "1", "--connections", &shape.connections.to_string()]);
@@ -82,12 +85,18 @@ pub fn wrk(server: &Server, shape: Shape, seconds: u32, script: &Path) -> Result
         let report: WrkReport = serde_json::from_str(line).map_err(|error| error.to_string())?;
         // A batch is one request to wrk, until its answers come.
         let rate = report.requests as f64 / (report.microseconds as f64 / 1e6);
-        let latency = [report.p50, report.p99, report.p999];
-        Ok((report.requests, rate, latency, report.errors))
+        let latency_us = [report.p50, report.p99, report.p999];
+        Ok(Load {
+            events: report.requests,
+            requests_per_second: rate,
+            events_per_second: rate,
+            latency_us,
+            errors: report.errors,
+        })
     })
 }
 
-/// The challenge client, which sends a number of events and checks nothing.
+/// Runs the challenge client, which sends a number of events and does not ask for the statistics.
 pub fn challenge(
     server: &Server,
     shape: Shape,
@@ -101,14 +110,27 @@ pub fn challenge(
         let report: ChallengeReport =
             serde_json::from_str(text).map_err(|error| error.to_string())?;
         let ChallengeLatency { p50, p99, p999 } = report.latency_us;
-        let errors = report.errors.values().sum();
-        Ok((report.successes, report.requests_per_second, [p50, p99, p999], errors))
+        Ok(Load {
+            events: report.events_counted,
+            requests_per_second: report.requests_per_second,
+            events_per_second: report.events_per_second,
+            latency_us: [p50, p99, p999],
+            errors: report.errors.values().sum(),
+        })
     })
 }
 
-/// Sends the challenge's events to a server that has counted nothing yet: `exact`, or what is wrong.
-pub fn verdict(server: &Server, shape: Shape, events: u64, programs: &Path) -> String {
+/// Sends the challenge's events to a server that has counted nothing yet. Returns `exact`, or what
+/// is wrong.
+pub fn verdict(
+    server: &Server,
+    shape: Shape,
+    events: u64,
+    programs: &Path,
+    more: &[String],
+) -> String {
     let mut command = challenge_command(server, shape, events, programs);
+    command.args(more);
     let text = match output(&mut command) {
         Ok(text) => text,
         Err(error) => return error,
@@ -133,20 +155,30 @@ fn challenge_command(server: &Server, shape: Shape, events: u64, programs: &Path
     command
 }
 
+/// What a load generator reports.
+struct Load {
+    events: u64,
+    requests_per_second: f64,
+    events_per_second: f64,
+    latency_us: [f64; 3],
+    errors: u64,
+}
+
 /// Runs a load, and looks at the server's processor time before and after.
 fn measure(
     server: &Server,
     command: &mut Command,
-    read: impl FnOnce(&str) -> Result<(u64, f64, [f64; 3], u64), String>,
+    read: impl FnOnce(&str) -> Result<Load, String>,
 ) -> Result<Sample, String> {
     let before = server.usage();
     let text = output(command)?;
     let after = server.usage();
-    let (requests, requests_per_second, latency_us, errors) =
+    let Load { events, requests_per_second, events_per_second, latency_us, errors } =
         read(&text).map_err(|error| format!("{command:?}: {error}"))?;
-    let each = |ns: u64| ns as f64 / requests.max(1) as f64;
+    let each = |ns: u64| ns as f64 / events.max(1) as f64;
     Ok(Sample {
         requests_per_second,
+        events_per_second,
         user_ns: each(after.user_ns - before.user_ns),
         system_ns: each(after.system_ns - before.system_ns),
         latency_us,
@@ -163,7 +195,7 @@ fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| format!("{command:?}: {error}"))
 }
 
-/// The median of one figure over samples.
+/// Returns the median of one figure over samples.
 pub fn median(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f64 {
     let mut figures: Vec<f64> = samples.iter().map(figure).collect();
     figures.sort_by(f64::total_cmp);
@@ -182,6 +214,7 @@ mod tests {
     fn a_median_is_the_middle() {
         let sample = |rate| Sample {
             requests_per_second: rate,
+            events_per_second: rate,
             user_ns: 0.0,
             system_ns: 0.0,
             latency_us: [0.0; 3],

@@ -1,10 +1,11 @@
 //! Measures servers in turn, so that what the machine does to one it does to all.
 //!
-//! `bench floor` puts millrace beside the floor, a server that parses nothing; `bench compare`
-//! beside the servers people would otherwise use; `bench scale` beside itself, as connections,
-//! users, bodies and workers grow; `bench plot` draws what `compare` found. Each server runs on the
-//! first processor and the load on the second, where there are two.
+//! `bench floor` puts millrace beside the floor, a server that parses nothing, and measures batches;
+//! `bench compare` puts it beside the servers that are usually used; `bench scale` beside itself, as
+//! connections, users, bodies and workers grow; `bench plot` draws what `compare` found. Each server
+//! runs on the first processor and the load on the second, if there are two.
 
+mod batches;
 mod compare;
 mod floor;
 mod load;

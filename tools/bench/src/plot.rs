@@ -104,6 +104,7 @@ mod tests {
             name: name.to_owned(),
             rates: [rate, 10.0 * rate],
             wrk_rates: [rate, rate],
+            batch_rates: [None; 3],
             verdict: "exact".to_owned(),
         };
         let svg = draw(&Results {

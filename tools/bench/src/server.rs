@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::machine::{self, Side};
 
-/// How long a server may take to answer for the first time; Java is given its time.
+/// How long a server may take to answer for the first time. Java needs long.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// What proc_pid_stat(5) says of a process.
+/// What proc_pid_stat(5) has of a process.
 struct Stat {
     group: u64,
     user_ticks: u64,
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_read_whatever_its_name() {
+    fn a_process_with_any_name_is_read() {
         let rest = " S 1 77 7 0 -1 0 1 2 3 4 150 250 0 0 20 0 3 0 9 1000 42 0";
         let stat = Stat::parse(&format!("5 (a) b ({rest})")).is_none();
         assert!(stat, "the last bracket ends the name");

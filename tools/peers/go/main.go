@@ -1,4 +1,4 @@
-// The challenge's contract on Go's net/http.
+// The challenge's contract on Go's net/http. POST /events takes a JSON array, all of it or none.
 package main
 
 import (
@@ -12,6 +12,10 @@ import (
 type event struct {
 	UserID *string  `json:"userId"`
 	Value  *float64 `json:"value"`
+}
+
+func (e *event) isValid() bool {
+	return e.UserID != nil && *e.UserID != "" && e.Value != nil
 }
 
 type statistics struct {
@@ -28,12 +32,14 @@ type store struct {
 	users map[string]struct{}
 }
 
-func (s *store) add(user string, value float64) {
+func (s *store) add(events ...event) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.count++
-	s.sum += value
-	s.users[user] = struct{}{}
+	for _, e := range events {
+		s.count++
+		s.sum += *e.Value
+		s.users[*e.UserID] = struct{}{}
+	}
 }
 
 func (s *store) read() statistics {
@@ -52,11 +58,30 @@ func main() {
 	mux.HandleFunc("POST /event", func(w http.ResponseWriter, r *http.Request) {
 		var e event
 		body := http.MaxBytesReader(w, r.Body, 64<<10)
-		if err := json.NewDecoder(body).Decode(&e); err != nil || e.UserID == nil || *e.UserID == "" || e.Value == nil {
+		if err := json.NewDecoder(body).Decode(&e); err != nil || !e.isValid() {
 			http.Error(w, "invalid event", http.StatusBadRequest)
 			return
 		}
-		events.add(*e.UserID, *e.Value)
+		events.add(e)
+	})
+	mux.HandleFunc("POST /events", func(w http.ResponseWriter, r *http.Request) {
+		var batch []event
+		body := http.MaxBytesReader(w, r.Body, 1<<20)
+		if err := json.NewDecoder(body).Decode(&batch); err != nil {
+			http.Error(w, "invalid events", http.StatusBadRequest)
+			return
+		}
+		for i := range batch {
+			if !batch[i].isValid() {
+				http.Error(w, "invalid event", http.StatusBadRequest)
+				return
+			}
+		}
+		events.add(batch...)
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(map[string]int{"counted": len(batch)}); err != nil {
+			log.Print(err)
+		}
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -1,4 +1,5 @@
-// The challenge's contract on Node's own http module; one process, so one set of statistics.
+// The challenge's contract on Node's own http module. It is one process, so that there is one set of
+// statistics. POST /events takes a JSON array, all of it or none.
 'use strict';
 
 const http = require('node:http');
@@ -7,20 +8,29 @@ let count = 0;
 let sum = 0;
 const users = new Set();
 
-function add(body) {
-  let event;
+const isValid = (event) =>
+  typeof event?.userId === 'string' && event.userId !== '' && Number.isFinite(event.value);
+
+// Counts the events of a body, one or an array. Returns their number, or undefined if one is wrong.
+function add(body, isBatch) {
+  let events;
   try {
-    event = JSON.parse(body);
+    events = JSON.parse(body);
   } catch {
-    return false;
+    return undefined;
   }
-  if (typeof event?.userId !== 'string' || event.userId === '' || !Number.isFinite(event.value)) {
-    return false;
+  if (!isBatch) {
+    events = [events];
   }
-  count += 1;
-  sum += event.value;
-  users.add(event.userId);
-  return true;
+  if (!Array.isArray(events) || !events.every(isValid)) {
+    return undefined;
+  }
+  for (const event of events) {
+    count += 1;
+    sum += event.value;
+    users.add(event.userId);
+  }
+  return events.length;
 }
 
 // JavaScript writes whole doubles without a point.
@@ -32,13 +42,16 @@ function stats() {
 }
 
 const server = http.createServer((request, response) => {
-  if (request.method === 'POST' && request.url === '/event') {
+  const isBatch = request.url === '/events';
+  if (request.method === 'POST' && (isBatch || request.url === '/event')) {
     const chunks = [];
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => {
       const body = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
-      response.writeHead(add(body) ? 200 : 400, { 'Content-Length': 0 });
-      response.end();
+      const counted = add(body, isBatch);
+      const answer = isBatch && counted !== undefined ? `{"counted":${counted}}` : '';
+      response.writeHead(counted === undefined ? 400 : 200, { 'Content-Length': answer.length });
+      response.end(answer);
     });
   } else if (request.method === 'GET' && request.url === '/stats') {
     const body = stats();

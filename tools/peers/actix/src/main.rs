@@ -1,4 +1,4 @@
-//! The challenge's contract on actix-web.
+//! The challenge's contract on actix-web. `POST /events` takes a JSON array, all of it or none.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -29,21 +29,41 @@ struct Store {
     users: HashSet<String>,
 }
 
+impl Store {
+    fn add(&mut self, Event { user_id, value }: Event) {
+        self.count += 1;
+        self.sum += value;
+        if !self.users.contains(&user_id) {
+            self.users.insert(user_id);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Counted {
+    counted: usize,
+}
+
 type Shared = web::Data<Mutex<Store>>;
 
 #[post("/event")]
 async fn event(store: Shared, event: web::Json<Event>) -> HttpResponse {
-    let Event { user_id, value } = event.into_inner();
-    if user_id.is_empty() {
+    if event.user_id.is_empty() {
         return HttpResponse::BadRequest().finish();
     }
-    let mut store = store.lock().expect("nothing panics with the lock held");
-    store.count += 1;
-    store.sum += value;
-    if !store.users.contains(&user_id) {
-        store.users.insert(user_id);
-    }
+    store.lock().expect("nothing panics with the lock held").add(event.into_inner());
     HttpResponse::Ok().finish()
+}
+
+#[post("/events")]
+async fn events(store: Shared, events: web::Json<Vec<Event>>) -> HttpResponse {
+    if events.iter().any(|event| event.user_id.is_empty()) {
+        return HttpResponse::BadRequest().finish();
+    }
+    let counted = events.len();
+    let mut store = store.lock().expect("nothing panics with the lock held");
+    events.into_inner().into_iter().for_each(|event| store.add(event));
+    HttpResponse::Ok().json(Counted { counted })
 }
 
 #[get("/stats")]
@@ -64,7 +84,9 @@ async fn main() -> std::io::Result<()> {
     let store = Shared::default();
     // One worker for each processor it may use, each taking as many connections as come.
     let workers = std::thread::available_parallelism()?.get();
-    HttpServer::new(move || App::new().app_data(store.clone()).service(event).service(stats))
+    let app =
+        move || App::new().app_data(store.clone()).service(event).service(events).service(stats);
+    HttpServer::new(app)
         .workers(workers)
         .backlog(4096)
         .bind(format!("127.0.0.1:{port}"))?

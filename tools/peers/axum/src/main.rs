@@ -1,4 +1,5 @@
-//! The challenge's contract on axum, thus hyper and tokio.
+//! The challenge's contract on axum, which stands on hyper and tokio. `POST /events` takes a JSON
+//! array, all of it or none.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -32,19 +33,42 @@ struct Store {
     users: HashSet<String>,
 }
 
+impl Store {
+    fn add(&mut self, event: Event) {
+        self.count += 1;
+        self.sum += event.value;
+        if !self.users.contains(&event.user_id) {
+            self.users.insert(event.user_id);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Counted {
+    counted: usize,
+}
+
 type Shared = Arc<Mutex<Store>>;
 
 async fn event(State(store): State<Shared>, Json(event): Json<Event>) -> StatusCode {
     if event.user_id.is_empty() {
         return StatusCode::BAD_REQUEST;
     }
-    let mut store = store.lock().expect("nothing panics with the lock held");
-    store.count += 1;
-    store.sum += event.value;
-    if !store.users.contains(&event.user_id) {
-        store.users.insert(event.user_id);
-    }
+    store.lock().expect("nothing panics with the lock held").add(event);
     StatusCode::OK
+}
+
+async fn events(
+    State(store): State<Shared>,
+    Json(events): Json<Vec<Event>>,
+) -> Result<Json<Counted>, StatusCode> {
+    if events.iter().any(|event| event.user_id.is_empty()) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let counted = events.len();
+    let mut store = store.lock().expect("nothing panics with the lock held");
+    events.into_iter().for_each(|event| store.add(event));
+    Ok(Json(Counted { counted }))
 }
 
 async fn stats(State(store): State<Shared>) -> Json<Statistics> {
@@ -65,6 +89,7 @@ fn main() -> std::io::Result<()> {
     runtime.block_on(async {
         let app = Router::new()
             .route("/event", post(event))
+            .route("/events", post(events))
             .route("/stats", get(stats))
             .with_state(Shared::default());
         let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
