@@ -57,12 +57,12 @@ async fn event(store: Shared, event: web::Json<Event>) -> HttpResponse {
 
 #[post("/events")]
 async fn events(store: Shared, events: web::Json<Vec<Event>>) -> HttpResponse {
-    if events.iter().any(|event| event.user_id.is_empty()) {
+    if events.iter().any(|one| one.user_id.is_empty()) {
         return HttpResponse::BadRequest().finish();
     }
     let counted = events.len();
     let mut store = store.lock().expect("nothing panics with the lock held");
-    events.into_inner().into_iter().for_each(|event| store.add(event));
+    events.into_inner().into_iter().for_each(|one| store.add(one));
     HttpResponse::Ok().json(Counted { counted })
 }
 
