@@ -1,18 +1,18 @@
-# What one does with millrace. Needs Rust, make and a C linker, nothing else; what more a target can
-# use, it looks for and says. ARGS='…' goes on to the program a target runs.
+# The tasks of millrace. They need Rust, make and a C linker. A target that can use more looks for it,
+# and prints what it lacks. ARGS='…' is passed on to the program that a target runs.
 
-# Where cargo builds; `make` and cargo agree on it whether or not the environment says.
+# Where cargo builds: the same directory for `make` and cargo, with or without the variable.
 TARGET = $${CARGO_TARGET_DIR:-target}
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The first thing a newcomer does, so it may be reset and started again with the same command.
+# The first thing that a newcomer does, so POST /reset is allowed.
 run: ## Build the server and start it on port 8080
 	cargo run --release --locked --package millrace -- --allow-reset $(ARGS)
 
-# The main job: the exit status says whether every event was counted exactly. Both programs are
-# built first, so that no compiler runs beside the measurement.
+# The main task. The exit status is 0 if every event was counted exactly. Both programs are built
+# first, so that no compiler runs beside the measurement.
 challenge: ## Send a million events to a server of its own and check the statistics
 	cargo build --release --locked --package millrace --package challenge
 	"$(TARGET)/release/challenge" \
@@ -22,36 +22,37 @@ challenge: ## Send a million events to a server of its own and check the statist
 test: ## Run all tests, and list what was skipped
 	@sh tests/run.sh $(ARGS)
 
-# Needs Node.js and Chromium, and says so where they are missing; pictures go to target/screenshots,
-# one of them is docs/dashboard.png.
-test-browser: ## Look at the dashboard in a real browser
+# Needs Node.js and Chromium, and is skipped without them. Pictures go to target/screenshots; one of
+# them is docs/dashboard.png.
+test-browser: ## Test the dashboard in a real browser
 	cargo build --release --locked --package millrace --package challenge
 	sh tests/browser/run.sh "$(TARGET)/release/millrace" "$(TARGET)/release/challenge"
 
-# Needs schemathesis from PyPI, and says so where it is missing.
+# Needs schemathesis from PyPI, and is skipped without it.
 test-interface: ## Let schemathesis try what /openapi.json describes
 	cargo build --release --locked --package millrace
 	sh tests/schemathesis/run.sh "$(TARGET)/release/millrace"
 
-# After a change of its template, style or script; a test compares.
+# Needed after a change of its template, style or script; a test compares.
 page: ## Put the dashboard's page together
 	cargo run --quiet --locked --package page -- src/app/page
 
-# Everything a reviewer should not have to say; of the documentation ours alone, but of private
-# items too, which may link to one another.
+# Warnings are errors. Documentation is checked of private items too, which may link to one another,
+# but not of other packages.
 lint: ## Check format, lints and documentation, warnings being errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
 		cargo doc --workspace --no-deps --locked --document-private-items
 
-# In turn, so that what the machine does to one it does to both; some minutes, ARGS='--rounds 1' less.
-bench: ## Measure millrace beside the floor: rates, processor time, latency, memory
+# In turn, so that what else runs on the machine affects both alike. Takes some minutes;
+# ARGS='--rounds 1' takes less.
+bench: ## Measure millrace beside the floor, and in batches: rates, processor time, latency, memory
 	cargo build --release --locked --workspace
 	"$(TARGET)/release/bench" floor --programs "$(TARGET)/release" $(ARGS)
 
-# Each is built by its own ecosystem's tools, and skipped with a line where they are not there.
-compare: ## Measure the servers one would otherwise use, and check what they count
+# Each server is built by its own ecosystem's tools, and skipped with a line without them.
+compare: ## Measure millrace beside usual servers, and check what each of them counts
 	cargo build --release --locked --workspace
 	"$(TARGET)/release/bench" compare --programs "$(TARGET)/release" --json docs/compare.json $(ARGS)
 	"$(TARGET)/release/bench" plot docs/compare.json docs/compare.svg
@@ -60,7 +61,7 @@ scale: ## Measure more and more connections, users, bytes and workers
 	cargo build --release --locked --workspace
 	"$(TARGET)/release/bench" scale --programs "$(TARGET)/release" $(ARGS)
 
-# The same number on any day and any load of the machine, which no rate is.
+# The number does not depend on the day or on the load of the machine, as a rate does.
 instructions: ## Count user-space instructions for a request, where valgrind is installed
 	cargo build --release --locked --package millrace --package challenge
 	sh tools/instructions.sh "$(TARGET)/release" $(ARGS)
@@ -72,29 +73,28 @@ dist: ## Build the static, stripped binary into target/dist
 package: ## Pack target/dist/millrace: tarball, Debian package, checksums
 	sh tools/package.sh
 
-# As those who get it would: another build, an empty root, a fresh Debian.
-check: dist package ## Try the packages, where that is possible
+# Another build, an empty root, a fresh Debian.
+check: dist package ## Try the packages as their users would, where that is possible
 	cargo build --release --locked --package challenge
 	sh tools/package-check.sh "$(TARGET)/release/challenge"
 
-# Loom runs the tests named so under every interleaving; optimised, as there are many. A target
-# directory of its own keeps the flag from rebuilding everything else, and whole-program
-# optimisation would only delay it.
+# Loom runs the tests with its name under every interleaving. There are many, so the build is
+# optimised. A target directory of its own keeps the flag from rebuilding everything else.
 model: ## Check the lock-free parts under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_PROFILE_RELEASE_LTO=off \
 		cargo test --release --locked --package millrace --lib \
 		--target-dir "$(TARGET)/loom" loom
 
-# Each target in turn, for SECONDS=60 unless said otherwise; where the tools for it are installed.
+# Each target in turn, for SECONDS=60 by default, if the tools for it are installed.
 fuzz: ## Fuzz the parsers, each for SECONDS
 	sh tools/fuzz.sh $(SECONDS)
 
-# Everything at once, from good clients to deaf ones; exact to the event at the end.
+# Good and bad clients at once; the statistics must be exact to the event at the end.
 soak: ## Mix clients of every kind for MINUTES=10, then account for every event
 	cargo build --release --locked --package millrace --package soak
 	"$(TARGET)/release/soak" mixed "$(TARGET)/release/millrace" --minutes $(or $(MINUTES),10) $(ARGS)
 
-# The attack that a thread for each connection does not survive.
+# The attack that servers with a thread for each connection do not survive.
 slowloris: ## Measure normal load beside 5,000 trickling clients
 	cargo build --release --locked --package millrace --package challenge --package soak
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)

@@ -1,6 +1,7 @@
-//! The harness of the black-box tests: the real binary, real sockets, port 0, no sleeping for luck.
+//! The harness of the black-box tests: the real binary, real sockets, ports that the system chooses.
+//! Tests wait for conditions, not for a time.
 
-#![allow(dead_code, unsafe_code)] // each test file uses its part; signals are sent by kill(2)
+#![allow(dead_code, unsafe_code)] // Each test file uses its part. Signals are sent by kill(2).
 
 mod busy;
 mod skipped;
@@ -28,11 +29,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     process_id: i32,
     pub address: SocketAddr,
-    /// What it prints after it is ready, line by line.
+    /// The lines that it prints after it is ready.
     lines: Receiver<String>,
 }
 
-/// The command, on a port that the system chooses, with these further arguments.
+/// Returns the command with these arguments, on a port that the system chooses.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
     command.env_clear().args(["--listen", "127.0.0.1:0"]).args(arguments);
@@ -41,7 +42,7 @@ pub fn command(arguments: &[&str]) -> Command {
 }
 
 impl Server {
-    /// Starts with these arguments besides `--listen`, and waits until it is ready.
+    /// Starts a server with these arguments besides `--listen`, and waits until it is ready.
     pub fn start(arguments: &[&str]) -> Server {
         Server::run(&mut command(arguments))
     }
@@ -60,29 +61,29 @@ impl Server {
         Server { process_id: child.id() as i32, address, lines }
     }
 
-    /// A new connection on which nothing waits for ever.
+    /// Opens a connection. Reads and writes on it give up after [`PATIENCE`].
     pub fn connect(&self) -> Client {
         Client::connect(self.address).expect("the server accepts")
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a connection of its own and returns the answer.
     pub fn once(&self, request: &str) -> Answer {
         let mut client = self.connect();
         client.send(request.as_bytes());
         client.answer()
     }
 
-    /// The statistics as text.
+    /// Returns the statistics as text.
     pub fn stats(&self) -> String {
         self.once("GET /stats HTTP/1.1\r\nHost: t\r\n\r\n").text()
     }
 
-    /// `totalRequests`.
+    /// Returns `totalRequests`.
     pub fn count(&self) -> u64 {
         Stats::parse(&self.stats()).events
     }
 
-    /// The value of one sample on the metrics page.
+    /// Returns the value of one sample on the metrics page.
     pub fn metric(&self, sample: &str) -> f64 {
         let page = self.once("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").text();
         let line = page
@@ -95,7 +96,7 @@ impl Server {
         value.and_then(|value| value.parse().ok()).expect("a number")
     }
 
-    /// Asks again until the condition holds.
+    /// Asks again until the condition holds. Panics after [`PATIENCE`].
     pub fn wait_until(&self, what: &str, mut holds: impl FnMut(&Server) -> bool) {
         eventually(what, || holds(self));
     }
@@ -104,7 +105,7 @@ impl Server {
         self.process_id as u32
     }
 
-    /// The next line it prints that has these words in it.
+    /// Returns the next line that it prints with these words in it.
     pub fn line_with(&self, words: &str) -> String {
         let mut others = Vec::new();
         loop {
@@ -133,10 +134,10 @@ impl Server {
         assert_eq!(status, 0);
     }
 
-    /// Restarts it by SIGUSR2: waits until its successor serves and it has ended itself. What both
-    /// have printed meanwhile is returned.
+    /// Restarts it by SIGUSR2. Waits until its successor serves and the old process has ended. Returns
+    /// the lines that both have printed meanwhile.
     pub fn restart(&mut self) -> Vec<String> {
-        // So that the successor, which this process has not started, becomes its child.
+        // The successor, which this process has not started, must become its child.
         // SAFETY: prctl(2) takes numbers here.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
         self.signal(libc::SIGUSR2);
@@ -153,7 +154,7 @@ impl Server {
         lines
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process has ended.
     fn ended(&self) -> ExitStatus {
         let start = Instant::now();
         loop {
@@ -170,7 +171,7 @@ impl Server {
         }
     }
 
-    /// Waits for the end; the exit status and the lines printed since it was ready.
+    /// Waits until it has ended. Returns the exit status and the lines printed since it was ready.
     pub fn wait(self) -> (ExitStatus, Vec<String>) {
         let status = self.ended();
         // The drop must not kill the next process that gets this number.
@@ -178,12 +179,13 @@ impl Server {
         (status, server.lines.iter().collect())
     }
 
-    /// All further lines, until no process is left that prints. Another test may wait for the process.
+    /// Returns all further lines, when no process is left that prints. Another test may wait for the
+    /// process.
     pub fn lines_to_the_end(&self) -> Vec<String> {
         self.lines.iter().collect()
     }
 
-    /// SIGTERM, and its final statistics.
+    /// Sends SIGTERM, and returns the final statistics.
     pub fn stop(self) -> Stats {
         self.signal(libc::SIGTERM);
         let (status, lines) = self.wait();
@@ -258,7 +260,7 @@ impl Answer {
         String::from_utf8(self.content.clone()).expect("text")
     }
 
-    /// The value of a field, by its name in any case.
+    /// Returns the value of a field. The case of its name does not matter.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (field, value) = line.split_once(':')?;
@@ -267,10 +269,10 @@ impl Answer {
     }
 }
 
-/// A raw client.
+/// A client that sends and receives bytes.
 pub struct Client {
     pub stream: TcpStream,
-    /// What has come behind the last answer.
+    /// Bytes that were received after the last answer.
     pub received: Vec<u8>,
 }
 
@@ -283,7 +285,7 @@ impl Client {
         Ok(Client { stream, received: Vec::new() })
     }
 
-    /// Sends everything. A server that has closed already is no error: its answer is still there.
+    /// Sends everything. It is no error if the server has closed: its answer can still be read.
     pub fn send(&mut self, bytes: &[u8]) {
         match self.stream.write_all(bytes) {
             Err(error)
@@ -299,17 +301,17 @@ impl Client {
         }
     }
 
-    /// The next answer; panics if the connection ends before it is whole.
+    /// Reads the next answer. Panics if the connection ends before it is whole.
     pub fn answer(&mut self) -> Answer {
         self.try_answer(true).expect("an answer")
     }
 
-    /// The next answer to a `HEAD` request.
+    /// Reads the next answer to a `HEAD` request.
     pub fn answer_to_head(&mut self) -> Answer {
         self.try_answer(false).expect("an answer")
     }
 
-    /// The next answer, or `None` if the connection ends, cleanly or by a reset.
+    /// Reads the next answer. Returns `None` if the connection ends, by a FIN or by a reset.
     pub fn try_answer(&mut self, with_content: bool) -> Option<Answer> {
         let head_bytes = loop {
             if let Some(at) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -347,7 +349,7 @@ impl Client {
         Some(answer)
     }
 
-    /// Whether the server has closed, with nothing more to read.
+    /// Returns whether the server has closed and nothing more can be read.
     pub fn is_closed(&mut self) -> bool {
         self.received.is_empty() && !self.receive()
     }
@@ -368,17 +370,17 @@ impl Client {
     }
 }
 
-/// A request that counts an event.
+/// Returns a request that counts an event.
 pub fn event(user_id: &str, value: f64) -> String {
     post("/event", &format!("{{\"userId\":\"{user_id}\",\"value\":{value:?}}}"))
 }
 
-/// A `POST` with content.
+/// Returns a `POST` request with content.
 pub fn post(path: &str, content: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{content}", content.len())
 }
 
-/// A `GET`.
+/// Returns a `GET` request.
 pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n")
 }

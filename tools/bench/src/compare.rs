@@ -14,9 +14,10 @@ use crate::table::{Table, grouped, latency, megabytes};
 
 const SHAPES: [Shape; 2] =
     [Shape { connections: 64, in_flight: 1 }, Shape { connections: 64, in_flight: 16 }];
-/// Sent before anything is measured, so that code is loaded, and what compiles at run time has.
+/// Events sent before anything is measured, so that code is loaded, and compiled if that happens at
+/// run time.
 const WARM_UP_EVENTS: u64 = 20_000;
-/// The check's: as many connections as the challenge has, and events that all get through in time.
+/// The check of what a server counts: with as many connections as the challenge.
 const CHECK_SHAPE: Shape = Shape { connections: 1_000, in_flight: 1 };
 const CHECK_EVENTS: u64 = 200_000;
 
@@ -24,13 +25,13 @@ const CHECK_EVENTS: u64 = 200_000;
 #[derive(Deserialize)]
 struct Peer {
     name: String,
-    /// Commands that must be there to build and to run it.
+    /// Commands that are needed to build it and to run it.
     needs: Vec<String>,
-    /// Builds it; run in the list's directory. Empty where nothing is to be built.
+    /// The command that builds it, run in the list's directory. Empty if there is nothing to build.
     build: String,
-    /// Starts it in the foreground on `{port}`; `{programs}` is where ours are.
+    /// The command that starts it in the foreground on `{port}`. `{programs}` is where ours are.
     run: String,
-    /// Times the usual number of events to warm it up with.
+    /// A multiple of the usual number of events, to warm it up.
     #[serde(default = "one")]
     warm_up: u64,
     /// It answers without counting, so there is nothing to check.
@@ -45,7 +46,7 @@ fn one() -> u64 {
     1
 }
 
-/// What `plot` reads.
+/// The results that `plot` reads.
 #[derive(Serialize, Deserialize)]
 pub struct Results {
     pub machine: String,
@@ -186,7 +187,7 @@ pub fn run(
     Ok(exact)
 }
 
-/// What one server has shown, by shape.
+/// The samples of one server, by shape.
 #[derive(Default)]
 struct Samples {
     challenge: [Vec<Sample>; 2],
@@ -269,7 +270,7 @@ impl Peer {
     }
 }
 
-/// The date in UTC, as date(1) has it.
+/// Returns the date in UTC, as date(1) prints it.
 fn today() -> String {
     let output = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
     output.map_or_else(|_| String::new(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned())

@@ -7,7 +7,7 @@ use crate::machine::{self, Side};
 use crate::server::Server;
 use crate::table::{Table, grouped, latency, megabytes};
 
-/// The shapes of the contract, and with more connections.
+/// One and 16 in flight, on some connections and on many.
 const SHAPES: [Shape; 4] = [
     Shape { connections: 64, in_flight: 1 },
     Shape { connections: 64, in_flight: 16 },
@@ -96,7 +96,8 @@ pub fn run(common: &Common) -> Result<(), String> {
 }
 
 impl Cell {
-    /// wrk has no percentiles of single answers where it sends several requests at once.
+    /// Returns the text of a percentile. wrk has none of single answers if it sends several requests at
+    /// once.
     fn tail(&self, us: f64) -> String {
         if self.driver == Driver::Wrk && self.shape.in_flight > 1 {
             return "-".to_owned();

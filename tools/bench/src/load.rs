@@ -9,20 +9,20 @@ use serde::Deserialize;
 use crate::machine::{self, Side};
 use crate::server::Server;
 
-/// What is sent.
+/// How a load is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
     pub connections: u32,
     pub in_flight: u32,
 }
 
-/// What one load has shown.
+/// The result of one load.
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub requests_per_second: f64,
-    /// Events that were answered as counted; as many as requests where each has one.
+    /// Events that were answered as counted. Without batches there is one in each request.
     pub events_per_second: f64,
-    /// Of the server, for an event.
+    /// Processor time of the server for an event.
     pub user_ns: f64,
     pub system_ns: f64,
     /// Microseconds: p50, p99, p99.9.
@@ -31,7 +31,7 @@ pub struct Sample {
     pub errors: u64,
 }
 
-/// What wrk's script prints in its last line.
+/// The last line that wrk's script prints.
 #[derive(Deserialize)]
 struct WrkReport {
     requests: u64,
@@ -42,7 +42,7 @@ struct WrkReport {
     p999: f64,
 }
 
-/// What the challenge client prints with `--json`.
+/// The report of the challenge client with `--json`.
 #[derive(Deserialize)]
 struct ChallengeReport {
     passed: bool,

@@ -6,7 +6,7 @@ use std::thread;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Who runs where.
+/// Which processors a process runs on.
 #[derive(Clone, Copy, Debug)]
 pub enum Side {
     /// Servers: the first processor.
@@ -17,14 +17,14 @@ pub enum Side {
     Client,
 }
 
-/// The processors this process may use.
+/// Returns the processors that this process may use.
 fn processors() -> Vec<usize> {
     let Ok(set) = sched_getaffinity(None) else { return vec![0] };
     (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect()
 }
 
-/// Starts a command that may run on its side's processors only. Children inherit the affinity of
-/// the thread that starts them, so that is a thread of its own.
+/// Starts a command that may run on its side's processors only. It is started by a thread of its own,
+/// since children inherit the affinity of the thread that starts them.
 pub fn spawn(command: &mut Command, side: Side) -> io::Result<Child> {
     let all = processors();
     let chosen: &[usize] = match side {
@@ -43,7 +43,7 @@ pub fn spawn(command: &mut Command, side: Side) -> io::Result<Child> {
     })
 }
 
-/// The processor and the kernel.
+/// Returns the names of the processor and the kernel.
 pub fn name() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
@@ -51,7 +51,7 @@ pub fn name() -> String {
     format!("{} on Linux {}", model.unwrap_or("unknown processor").trim(), kernel.trim())
 }
 
-/// A line on what the figures mean here.
+/// Returns a line on what the figures mean on this machine.
 pub fn describe() -> String {
     let sides = match processors().len() {
         0 | 1 => {

@@ -1,11 +1,11 @@
-//! The canned answer, repeated so often that any number of answers is one slice of it.
+//! The canned answer, repeated, so that any number of answers is one slice of it.
 
-/// What every request is answered: byte for byte as long as millrace's answer to an event, so that
-/// both put the same load on the kernel and on the client. The date stands still.
+/// The answer to every request. It is as long as millrace's answer to an event, so that both put the
+/// same load on the kernel and on the client. Its date does not change.
 pub const ANSWER: &[u8; 75] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
     Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
 
-/// Answers without end, as one buffer.
+/// Many answers in one buffer.
 pub struct Canned {
     answers: Vec<u8>,
 }
@@ -16,15 +16,15 @@ impl Canned {
         Self { answers: ANSWER.repeat(ANSWERS_AT_ONCE_MAX) }
     }
 
-    /// What to send next of a row of answers of which `owed_bytes` are still to go.
+    /// Returns what to send next if `owed_bytes` bytes of a row of answers are left.
     ///
-    /// It is cut from the end, since that is where whole answers end: the first byte is right
-    /// also when a short write stopped in the middle of an answer.
+    /// It is cut from the end of the buffer, where a whole answer ends. So its first byte is right also
+    /// if a short write stopped in the middle of an answer.
     pub fn last_bytes(&self, owed_bytes: usize) -> &[u8] {
         let partial = owed_bytes % ANSWER.len();
         let length = match owed_bytes <= self.answers.len() {
             true => owed_bytes,
-            // As much as there is, cut so that the rest is whole answers again.
+            // The whole buffer, cut so that the rest is whole answers again.
             false => self.answers.len() - ANSWER.len() + partial,
         };
         &self.answers[self.answers.len() - length..]

@@ -1,9 +1,8 @@
-//! epoll, which the standard library does not have. mio would hide a cost of the floor instead of
-//! showing it.
+//! epoll, which the standard library does not have. With mio, its cost would be hidden in the floor.
 //!
 //! A connection is edge-triggered and watched for both directions from the start, so that it never
 //! costs a second `epoll_ctl`: the kernel reports room to write only after a write found none. The
-//! listener is level-triggered, which forgives an `accept` that failed.
+//! listener is level-triggered, so that an `accept` that failed is tried again.
 #![allow(unsafe_code)] // System calls.
 
 use std::io;
@@ -16,14 +15,14 @@ pub struct Epoll(OwnedFd);
 /// A descriptor is ready.
 #[derive(Clone, Copy)]
 pub struct Event {
-    /// What it was added with.
+    /// The token that it was added with.
     pub token: u64,
-    /// The peer will send no more, or is gone; what it sent before may still wait to be read.
+    /// The peer will send no more. Bytes that it sent before may still wait to be read.
     pub peer_ended: bool,
 }
 
 impl Epoll {
-    /// An instance that watches nothing yet.
+    /// Makes an instance that watches nothing.
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it is used.
         let raw = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
@@ -42,7 +41,7 @@ impl Epoll {
         self.add(stream, token, edges)
     }
 
-    /// What is ready; waits until something is.
+    /// Waits until something is ready, and returns it.
     pub fn wait<'a>(
         &self,
         events: &'a mut Events,
@@ -72,11 +71,11 @@ impl Epoll {
     }
 }
 
-/// Room for what one wait reports.
+/// Room for the events of one wait.
 pub struct Events(Vec<libc::epoll_event>);
 
 impl Events {
-    /// Room for `count_max` events.
+    /// Makes room for `count_max` events.
     pub fn new(count_max: usize) -> Self {
         Self(vec![libc::epoll_event { events: 0, u64: 0 }; count_max])
     }

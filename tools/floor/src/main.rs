@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The value of `--port`, 0 without the option.
+/// Returns the value of `--port`, or 0 without the option.
 fn port(mut arguments: impl Iterator<Item = String>) -> Result<u16, String> {
     let mut port = 0;
     while let Some(argument) = arguments.next() {
@@ -72,7 +72,7 @@ fn serve(port: u16) -> io::Result<std::convert::Infallible> {
     println!("listening on http://{}", listener.local_addr()?);
 
     let canned = Canned::new();
-    // The first `Tail::BYTES` are for the end of what the connection sent last.
+    // The first `Tail::BYTES` hold the end of what the connection sent before.
     let mut buffer = vec![0; Tail::BYTES + READ_BYTES_MAX];
     // Indexed by descriptor, which is also the epoll token.
     let mut connections: Vec<Option<Connection>> = Vec::new();
@@ -93,7 +93,7 @@ fn serve(port: u16) -> io::Result<std::convert::Infallible> {
     }
 }
 
-/// Takes every connection that waits. An error leaves the rest waiting for the next turn.
+/// Accepts every connection that waits. After an error the rest waits for the next turn.
 fn accept_all(listener: &TcpListener, epoll: &Epoll, connections: &mut Vec<Option<Connection>>) {
     while let Ok(stream) = socket::accept(listener) {
         let token = stream.as_raw_fd() as usize;
@@ -109,16 +109,16 @@ fn accept_all(listener: &TcpListener, epoll: &Epoll, connections: &mut Vec<Optio
 
 struct Connection {
     stream: TcpStream,
-    /// The last bytes received, in which a blank line may have begun.
+    /// The last bytes that were received: a blank line may have begun in them.
     tail: Tail,
-    /// Answer bytes the socket did not take yet; while there are any, nothing is read.
+    /// Bytes of answers that the socket did not take yet. While there are any, nothing is read.
     owed_bytes: usize,
 }
 
 impl Connection {
-    /// One `recv` and one `send`; more only where the edge would otherwise be the last one: after
-    /// a read that filled the buffer, and when the peer's end came together with its data.
-    /// An error, or the end of the stream, means: close.
+    /// Receives once and sends once. It reads more than once only if no further edge would come: after
+    /// a read that filled the buffer, and if the peer's end came together with its data. An error, or
+    /// the end of the stream, closes the connection.
     fn turn(&mut self, event: Event, buffer: &mut [u8], canned: &Canned) -> io::Result<()> {
         self.send(canned)?;
         while self.owed_bytes == 0 {
@@ -138,7 +138,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what is owed until the socket takes no more; its next edge then goes on from there.
+    /// Sends what is owed until the socket takes no more. The next edge goes on from there.
     fn send(&mut self, canned: &Canned) -> io::Result<()> {
         while self.owed_bytes > 0 {
             match self.stream.write(canned.last_bytes(self.owed_bytes)) {

@@ -1,20 +1,20 @@
-//! How many requests end in what was read: a count of blank lines, and nothing more.
+//! Counts the requests that end in what was read, by their blank lines.
 //!
-//! The loop compares four shifted views of the bytes and adds up the matches in byte lanes, a
-//! shape the compiler turns into SIMD on its own. It costs about 7 ns a request of 135 bytes (Zen 5,
-//! 16 requests a read), a hundredth part of what the kernel takes for them; `cargo test --release -p
-//! floor -- --ignored --nocapture` measures it.
+//! The loop compares four shifted views of the bytes and adds up the matches in byte lanes, which the
+//! compiler turns into SIMD. It costs about 7 ns for a request of 135 bytes (Zen 5, 16 requests in a
+//! read), a hundredth of what the kernel takes. `cargo test --release -p floor -- --ignored
+//! --nocapture` measures it.
 
-/// The end of what a connection has sent, short of a whole blank line by one byte, so that one
-/// that is split over two reads is found exactly once.
+/// The end of what a connection has sent: one byte less than a blank line, so that a blank line that
+/// is split over two reads is found exactly once.
 #[derive(Default)]
 pub struct Tail([u8; Tail::BYTES]);
 
 impl Tail {
-    /// Bytes the caller leaves free in front of what it reads.
+    /// Bytes that the caller leaves free before what it reads.
     pub const BYTES: usize = BLANK_LINE.len() - 1;
 
-    /// The number of requests that end in `buffer[Self::BYTES..]`, a read on this connection.
+    /// Returns the number of requests that end in `buffer[Self::BYTES..]`, a read on this connection.
     pub fn requests_in(&mut self, buffer: &mut [u8]) -> usize {
         buffer[..Self::BYTES].copy_from_slice(&self.0);
         self.0.copy_from_slice(&buffer[buffer.len() - Self::BYTES..]);
@@ -30,7 +30,7 @@ fn blank_lines(bytes: &[u8]) -> usize {
     while rest.len() >= BLANK_LINE.len() {
         let starts = (rest.len() - Tail::BYTES).min(LANE_COUNT_MAX);
         let [a, b, c, d] = [0, 1, 2, 3].map(|shift| &rest[shift..shift + starts]);
-        // A match every fourth byte at most, but the compiler need not know: a byte holds 255.
+        // At most every fourth byte matches; a byte can count 255 of them.
         let mut matches = 0u8;
         for i in 0..starts {
             let here = (a[i] == BLANK_LINE[0])
@@ -45,7 +45,7 @@ fn blank_lines(bytes: &[u8]) -> usize {
     count
 }
 
-/// Starts counted into one byte before it is added up.
+/// Starts that are counted in one byte before it is added up.
 const LANE_COUNT_MAX: usize = 240;
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
         Content-Type: application/json\r\nContent-Length: 36\r\n\r\n\
         {\"userId\":\"user_12345\",\"value\":123.5}";
 
-    /// Requests found when `stream` arrives in reads of `step` bytes.
+    /// Returns the requests that are found if `stream` arrives in reads of `step` bytes.
     fn requests_in_steps(stream: &[u8], step: usize) -> usize {
         let mut tail = Tail::default();
         stream

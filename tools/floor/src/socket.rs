@@ -1,20 +1,20 @@
 //! What the standard library's sockets lack: a long listen queue, options that accepted sockets
-//! inherit, and `accept4`, which saves two system calls a connection.
+//! inherit, and `accept4`, which saves two system calls for each connection.
 #![allow(unsafe_code)] // System calls.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
 
-/// Lengthens the queue of a listening socket; the standard library's holds 128, and a burst of
-/// 1,000 connects would lose some SYNs to it for a second each.
+/// Lengthens the queue of a listening socket. The standard library's holds 128: in a burst of 1,000
+/// connects some SYNs would be dropped, and come again after a second.
 pub fn set_backlog(listener: &TcpListener, backlog: i32) -> io::Result<()> {
     // SAFETY: no pointers; `listen` on a listening socket only changes the length of its queue.
     check(unsafe { libc::listen(listener.as_raw_fd(), backlog) })?;
     Ok(())
 }
 
-/// Turns Nagle's algorithm off for every connection accepted from now on.
+/// Turns Nagle's algorithm off for every connection that is accepted from now on.
 pub fn set_nodelay_of_accepted(listener: &TcpListener) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the kernel reads one `c_int`, which lives for the call.

@@ -1,5 +1,5 @@
-//! The kinds of clients. A visit is one connection from its beginning to its end; it fails when the
-//! server did anything but what it promises.
+//! The kinds of clients. A visit is one connection from its beginning to its end. It fails if the
+//! server breaks one of its promises.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub struct Context<'a> {
 
 pub struct Kind {
     pub name: &'static str,
-    /// How many of them at a time.
+    /// The number of such clients at a time.
     pub clients: usize,
     pub visit: fn(&Context<'_>, &mut Rng, usize) -> Result<(), String>,
 }
@@ -43,7 +43,7 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "watching", clients: 1, visit: watching },
 ];
 
-/// A user and a value, and the event's content.
+/// Returns a user, a value, and the content of the event.
 fn event(random: &mut Rng, kind: &str, client: usize) -> (String, u32, String) {
     let (user, value) = (format!("{kind}-{client}-{}", random.u32(..500)), random.u32(..1000));
     let content = format!("{{\"userId\":\"{user}\",\"value\":{value}}}");
@@ -54,7 +54,7 @@ fn pause(random: &mut Rng, max_ms: u64) {
     thread::sleep(Duration::from_millis(random.u64(..=max_ms)));
 }
 
-/// One event at a time, in every form that a request can have.
+/// Sends one event at a time, in every form that a request can have.
 fn good(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     for _ in 0..random.u32(1..2_000) {
@@ -97,7 +97,7 @@ fn good(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), St
     Ok(())
 }
 
-/// The content in chunks of random sizes, with extensions and trailer fields now and then.
+/// Returns the content in chunks of random sizes, sometimes with extensions and trailer fields.
 fn chunked(random: &mut Rng, content: &str) -> String {
     let mut request =
         String::from("POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -112,7 +112,7 @@ fn chunked(random: &mut Rng, content: &str) -> String {
     request
 }
 
-/// Valid requests, several at a time, cut anywhere.
+/// Sends valid requests, several at a time, cut anywhere.
 fn in_pieces(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     for _ in 0..random.u32(1..50) {
@@ -139,7 +139,7 @@ fn in_pieces(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(
     Ok(())
 }
 
-/// Hundreds of requests at once; its own events are in every reading behind them.
+/// Sends hundreds of requests at once. Every reading behind them must hold their events.
 fn pipelining(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     for _ in 0..random.u32(1..20) {
@@ -161,7 +161,7 @@ fn pipelining(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<
     Ok(())
 }
 
-/// Valid HTTP, invalid events: refused, not counted, and the connection goes on.
+/// Sends invalid events in valid HTTP. They are refused and not counted, and the connection goes on.
 fn bad_event(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     const BODIES: &[&str] = &[
         "",
@@ -188,8 +188,8 @@ fn bad_event(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(
     Ok(())
 }
 
-/// Violations of the protocol, behind valid events and in front of others: what stands before is
-/// counted, the violation is answered, and nothing behind it happens.
+/// Sends a violation of the protocol between valid events. The events before it are counted, the
+/// violation is answered, and what follows it is not read.
 fn bad_protocol(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     const VIOLATIONS: &[(u16, &str)] = &[
         (400, "GET  / HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -231,7 +231,7 @@ fn bad_protocol(context: &Context<'_>, random: &mut Rng, client: usize) -> Resul
     wire.expect_end()
 }
 
-/// A request that trickles in: in time, or until it is answered `408`.
+/// Trickles a request: fast enough, or until it is answered `408`.
 fn slow(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     let (user, value, content) = event(random, "slow", client);
@@ -255,7 +255,7 @@ fn slow(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), St
     wire.expect_end()
 }
 
-/// Asks for far more than all buffers hold, and reads it slowly, but without a stop: it gets every
+/// Asks for far more than all buffers hold, and reads it slowly, but without a stop. It gets every
 /// answer.
 fn slow_reader(context: &Context<'_>, random: &mut Rng, _: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
@@ -276,7 +276,7 @@ fn slow_reader(context: &Context<'_>, random: &mut Rng, _: usize) -> Result<(), 
     sender.join().expect("it does not panic").map_err(|error| format!("send: {error}"))
 }
 
-/// Sends for ever and reads nothing: stopped by back-pressure, closed at the write time-out.
+/// Sends for ever and reads nothing. Back-pressure stops it, and the write time-out closes it.
 fn deaf(context: &Context<'_>, random: &mut Rng, _: usize) -> Result<(), String> {
     const BYTES_MAX: usize = 64 << 20;
     let wire = Wire::connect(context.address)?;
@@ -321,7 +321,7 @@ fn vanishing(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(
         }
         2 => wire.send(get("/metrics").repeat(random.usize(1..200)).as_bytes())?,
         3 => wire.send(b"NONSENSE\r\n\r\n")?,
-        // Whether these were counted, only the server knows.
+        // The client cannot know whether these were counted.
         _ => {
             let requests: String =
                 (0..random.u32(1..20)).map(|_| post(&context.ledger.uncertain_event())).collect();
@@ -335,7 +335,7 @@ fn vanishing(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(
     Ok(())
 }
 
-/// Ends its side behind its requests, and still gets all answers.
+/// Ends its side after its requests, and still gets all answers.
 fn half_closing(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     let (user, value, content) = event(random, "half", client);
@@ -350,7 +350,7 @@ fn half_closing(context: &Context<'_>, random: &mut Rng, client: usize) -> Resul
     wire.expect_end()
 }
 
-/// Reads the statistics: they never go back, and hold what was certain before.
+/// Reads the statistics. They never go back, and they hold what was certain before.
 fn watching(context: &Context<'_>, random: &mut Rng, _: usize) -> Result<(), String> {
     let mut wire = Wire::connect(context.address)?;
     let mut last = 0;

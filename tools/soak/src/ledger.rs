@@ -3,7 +3,7 @@
 //! Nearly every event is certain: its `200` was read. A client that vanishes behind a whole request
 //! cannot know whether it was counted, so those events are marked: each has a user of its own and
 //! the value ¼, while all certain values are whole. The server's count, users and sum must then all
-//! tell the same number of them.
+//! agree on the number of these events.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::server::Statistics;
 
-/// The value of an event that may or may not have been counted.
+/// The value of an event of which it is not certain whether it was counted.
 const UNCERTAIN_VALUE: f64 = 0.25;
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// These events of `user`, of value `value` each, were answered `200`.
+    /// Notes that this number of events of `user`, of value `value` each, were answered `200`.
     pub fn counted(&self, user: &str, value: u32, events: u64) {
         self.events.fetch_add(events, Relaxed);
         self.sum.fetch_add(u64::from(value) * events, Relaxed);
@@ -35,7 +35,7 @@ impl Ledger {
         }
     }
 
-    /// The content of an event that may or may not be counted, made once.
+    /// Returns the content of an event of which it will not be certain whether it was counted.
     pub fn uncertain_event(&self) -> String {
         let number = self.uncertain.fetch_add(1, Relaxed);
         format!("{{\"userId\":\"maybe-{number}\",\"value\":{UNCERTAIN_VALUE}}}")
@@ -45,12 +45,12 @@ impl Ledger {
         self.faults.lock().expect("no client panics").push(fault);
     }
 
-    /// How many events of all were certainly counted.
+    /// Returns the number of events that were certainly counted.
     pub fn certain(&self) -> u64 {
         self.events.load(Relaxed)
     }
 
-    /// What is wrong with the statistics at the end.
+    /// Returns what is wrong with the statistics at the end.
     pub fn check(&self, statistics: &Statistics) -> Vec<String> {
         let (events, sum) = (self.events.load(Relaxed), self.sum.load(Relaxed));
         let users = self.users.lock().expect("no client panics").len() as u64;

@@ -1,9 +1,9 @@
-//! Wears a server down and checks that nothing was lost or left over.
+//! Puts a server under stress and checks that nothing was lost or left over.
 //!
-//! `soak mixed` lets clients of every kind loose on it for some minutes: good, pipelining, broken,
-//! slow, deaf and vanishing ones. Then the statistics must be exact to the event, and memory and
-//! descriptors back to where they were. `soak slowloris` measures normal load beside thousands of
-//! clients that trickle, and whether they are gone when their time-outs say so.
+//! `soak mixed` runs clients of every kind for some minutes: good clients, and clients that pipeline,
+//! break the protocol, are slow, do not read, or vanish. Then the statistics must be exact to the
+//! event, and memory and descriptors must be back to where they were. `soak slowloris` measures
+//! normal load beside thousands of clients that trickle, and checks that their time-outs end them.
 
 mod clients;
 mod ledger;
@@ -23,7 +23,7 @@ use clients::{Context, KINDS};
 use ledger::Ledger;
 use server::{Footprint, Server};
 
-/// Exit status: 0 if the server stood it, 1 if not, 2 if it could not be tried.
+/// Exit status: 0 if the server passed, 1 if not, 2 if it could not be tried.
 #[derive(Parser)]
 #[command(version, about)]
 struct Options {
@@ -33,18 +33,18 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Clients of every kind at once; then every event is accounted for.
+    /// Runs clients of every kind at once, then accounts for every event.
     Mixed {
         /// The millrace to start.
         millrace: PathBuf,
-        /// How long.
+        /// How long to run.
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
-        /// Repeats the choices of an earlier run, though not its timing.
+        /// Repeats the choices of an earlier run, but not its timing.
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Normal load with and without thousands of trickling clients.
+    /// Measures normal load with and without thousands of trickling clients.
     Slowloris {
         /// The millrace to start.
         millrace: PathBuf,
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 /// (pooled buffers, tables) is there when the first footprint is taken.
 const WARM_UP: Duration = Duration::from_secs(8);
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
-/// Memory of a user, generously: the contract's bound.
+/// Bytes of memory for a user, at the most.
 const USER_BYTES: u64 = 40;
 /// What the allocator may keep.
 const MEMORY_SLACK_BYTES: u64 = 2 << 20;
@@ -133,7 +133,7 @@ fn mixed(millrace: &std::path::Path, minutes: f64, seed: u64) -> Result<Vec<Stri
     Ok(faults)
 }
 
-/// Lets all clients loose for so long, waits until they are gone, and looks at the server.
+/// Runs all clients for this time, waits until they are gone, and looks at the server.
 fn soak_for(time: Duration, server: &Server, ledger: &Ledger) -> Result<Footprint, String> {
     let running = AtomicBool::new(true);
     let context = Context { address: server.address, ledger, running: &running };

@@ -1,4 +1,4 @@
-//! The server under test: its process, what it says of itself, and what it holds.
+//! The server under test: its process, its own figures, and the memory and descriptors it holds.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -106,7 +106,7 @@ impl Server {
         line.and_then(|value| value.parse().ok()).ok_or_else(|| format!("no {sample} in metrics"))
     }
 
-    /// Why connections were closed, as the server counted.
+    /// Returns why connections were closed, as the server counted.
     pub fn closings(&self) -> Result<String, String> {
         let page = self.metrics()?;
         let prefix = "millrace_connections_closed_total{reason=";
@@ -157,7 +157,7 @@ impl Server {
         })
     }
 
-    /// SIGTERM; the final statistics.
+    /// Sends SIGTERM and returns the final statistics.
     pub fn stop(mut self) -> Result<Statistics, String> {
         let id = Pid::from_raw(self.child.id() as i32).expect("a process has an id");
         kill_process(id, Signal::TERM).map_err(|error| format!("cannot stop it: {error}"))?;
@@ -181,7 +181,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // After a stop there is nothing to kill, and that is fine.
+        // After a stop there is no process to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,9 +1,9 @@
 //! Thousands of clients that trickle, beside normal load.
 //!
-//! A third each trickle a head, trickle a body, and ask without reading. Normal load is the
-//! challenge client's, one request in flight on each of 64 connections, measured with and without
-//! them in turn; the ratio of the medians is the result. Then each of them must have been closed
-//! when its time-out says so: not before, and not much later.
+//! One third of them trickles a head, one third a body, and one third asks without reading. Normal
+//! load is the challenge client's, with one request in flight on each of 64 connections. It is
+//! measured with and without the other clients in turn; the ratio of the medians is the result. Then
+//! each client must have been closed at its time-out: not before, and not much later.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,11 +25,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How late an end may be noticed: the server's granularity, one round of ours, a busy machine. A
 /// peer that does not read is given up to another time-out if its system took some bytes at first.
 const LATE: Duration = Duration::from_millis(2_500);
-/// Each client sends a byte so often.
+/// The pause between two bytes of a client.
 const TRICKLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Requests of one measurement.
 const LOAD_EVENTS: u64 = 500_000;
-/// Faults that are worth printing.
+/// Faults that are printed.
 const FAULTS_MAX: usize = 5;
 /// What normal load must keep of its rate.
 const RATIO_MIN: f64 = 0.9;
@@ -51,7 +51,7 @@ struct Trickler {
 /// What a deaf client sends for ever.
 static REQUESTS: LazyLock<String> = LazyLock::new(|| get("/metrics").repeat(200));
 
-/// Measures in turn; what went wrong.
+/// Measures in turn. Returns what went wrong.
 pub fn run(
     millrace: &Path,
     challenge: &Path,
@@ -102,7 +102,7 @@ fn median(rates: &mut [f64]) -> f64 {
     rates[rates.len() / 2]
 }
 
-/// Requests a second of the challenge client, which also checks that all are counted.
+/// Returns the requests a second of the challenge client, which also checks that all are counted.
 fn load(challenge: &Path, address: SocketAddr) -> Result<f64, String> {
     let output = Command::new(challenge)
         .args(["--connections=64", "--json", &format!("--events={LOAD_EVENTS}")])
@@ -199,7 +199,7 @@ impl Trickler {
         }
         stream.set_nonblocking(true)?;
         let mut trickler = Trickler { stream, manner, since: Instant::now(), sent_bytes: 0 };
-        // Longer than it will ever get.
+        // Longer than it gets before its time-out.
         let request = post(&" ".repeat(1_000));
         match manner {
             Manner::Head => trickler.stream.write_all(b"P")?,
@@ -213,7 +213,7 @@ impl Trickler {
         Ok(trickler)
     }
 
-    /// Sends a byte, or looks whether the server has closed; whether it has.
+    /// Sends a byte, or looks whether the server has closed. Returns whether it has.
     fn trickle(&mut self) -> bool {
         let gone = |error: std::io::Error| error.kind() != ErrorKind::WouldBlock;
         match self.manner {

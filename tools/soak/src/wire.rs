@@ -1,4 +1,4 @@
-//! A client's end of a connection, with the answers read by httparse.
+//! A client's end of a connection. httparse reads the answers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// How long anything may take; far longer than any time-out of the server under test.
+/// How long anything may take: far longer than any time-out of the server under test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Wire {
@@ -16,7 +16,7 @@ pub struct Wire {
 
 pub struct Answer {
     pub status: u16,
-    /// `Connection: close` was announced.
+    /// The answer announced `Connection: close`.
     pub last: bool,
     pub content: Vec<u8>,
 }
@@ -37,7 +37,8 @@ impl Wire {
         self.stream.write_all(bytes).map_err(|error| format!("send: {error}"))
     }
 
-    /// Sends what a server may refuse before it has come: then the answer is there to be read.
+    /// Sends a request that the server may refuse before all of it has arrived. The answer can be read
+    /// then.
     pub fn send_refused(&mut self, bytes: &[u8]) -> Result<(), String> {
         match self.stream.write_all(bytes) {
             Err(error)
@@ -49,7 +50,7 @@ impl Wire {
         }
     }
 
-    /// The next answer.
+    /// Reads the next answer.
     pub fn answer(&mut self) -> Result<Answer, String> {
         loop {
             let mut fields = [httparse::EMPTY_HEADER; 32];
@@ -84,7 +85,7 @@ impl Wire {
         }
     }
 
-    /// An answer of this status.
+    /// Reads an answer, which must have this status.
     pub fn expect(&mut self, status: u16) -> Result<Answer, String> {
         let answer = self.answer()?;
         if answer.status != status {
@@ -94,7 +95,7 @@ impl Wire {
         Ok(answer)
     }
 
-    /// The server has closed, with nothing more to read.
+    /// Waits until the server has closed, with nothing more to read.
     pub fn expect_end(&mut self) -> Result<(), String> {
         if !self.received.is_empty() {
             return Err(format!("unasked-for bytes: {}", self.received.escape_ascii()));
@@ -109,7 +110,7 @@ impl Wire {
 
     /// Leaves with a reset instead of a FIN.
     pub fn vanish(self) {
-        // If the option cannot be set, the client just leaves politely.
+        // If the option cannot be set, the connection ends with a FIN.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
