@@ -210,7 +210,7 @@ fn on_circles(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Module> {
 
 #[test]
 fn no_circle_between_files_of_a_room() {
-    let files = read_files(&production_sources());
+    let files = read_files(&production_sources("src"));
     let rooms: BTreeSet<&str> =
         files.keys().filter_map(|it| it.first().map(String::as_str)).collect();
     let mut found = Vec::new();

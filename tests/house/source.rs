@@ -42,6 +42,7 @@ pub fn is_rust(path: &Path) -> bool {
 }
 
 /// A Rust file, taken apart.
+#[derive(Clone)]
 pub struct Source {
     /// From the root, with slashes.
     pub path: String,
@@ -87,9 +88,10 @@ pub fn sources(folder: &str) -> Vec<Source> {
     files(folder, is_rust).iter().map(|path| Source::read(path)).collect()
 }
 
-/// The files of the server that are part of it when it is no test.
-pub fn production_sources() -> Vec<Source> {
-    let all = sources("src");
+/// The files below a folder that are part of a program, not of its tests.
+pub fn production_sources(folder: &str) -> Vec<Source> {
+    let mut all = sources(folder);
+    all.retain(|source| !source.path.split('/').any(|name| name == "tests"));
     let tests: Vec<String> = all.iter().flat_map(test_files).collect();
     all.into_iter()
         .filter(|source| {

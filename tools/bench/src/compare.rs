@@ -83,16 +83,43 @@ pub fn run(
         serde_json::from_str(&text).map_err(|e| format!("{}: {e}", list.display()))?;
     let directory = list.parent().unwrap_or(Path::new("."));
     let mut contestants = Vec::new();
-    for peer in peers {
-        if only.is_some_and(|part| !peer.name.contains(part)) {
-            continue;
-        }
+    for peer in peers.into_iter().filter(|peer| only.is_none_or(|part| peer.name.contains(part))) {
         match peer.build(directory) {
             Ok(()) => contestants.push((peer, Samples::default())),
             Err(reason) => println!("{}: skipped, {reason}", peer.name),
         }
     }
     println!("{}", machine::describe());
+    measure(&mut contestants, directory, common)?;
+    let mut table = table();
+    let mut results = Vec::new();
+    for (peer, samples) in &contestants {
+        let outcome = samples.outcome(&peer.name, peer.verdict(directory, common)?);
+        table.row(samples.row(&outcome));
+        results.push(outcome);
+    }
+    print(&table, common);
+    let exact =
+        results.iter().filter(|result| result.name == "millrace").all(|r| r.verdict == "exact");
+    if let Some(path) = json {
+        let results = Results {
+            machine: machine::name(),
+            date: today(),
+            command: "make compare".to_owned(),
+            servers: results,
+        };
+        let text = serde_json::to_string_pretty(&results).expect("results are JSON");
+        std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(exact)
+}
+
+/// Takes all rounds. In each round every server has its turn.
+fn measure(
+    contestants: &mut [(Peer, Samples)],
+    directory: &Path,
+    common: &Common,
+) -> Result<(), String> {
     for round in 1..=common.rounds {
         // No server is always first, since a machine slows down while it works.
         let first = (round - 1) * contestants.len() / common.rounds;
@@ -104,8 +131,12 @@ pub fn run(
             samples.take(&server, peer, common)?;
         }
     }
+    Ok(())
+}
+
+fn table() -> Table {
     let [first_kind, second_kind, third_kind] = batches::KINDS.map(batches::Batch::name);
-    let mut table = Table::new(&[
+    Table::new(&[
         "server",
         "1 in flight",
         "16 in flight",
@@ -122,41 +153,10 @@ pub fn run(
         "memory",
         "errors",
         "statistics",
-    ]);
-    let mut results = Vec::new();
-    for (peer, samples) in &contestants {
-        let verdict = peer.verdict(directory, common)?;
-        let rates = |samples: &[Vec<Sample>; 2]| {
-            samples.each_ref().map(|all| median(all, |sample| sample.requests_per_second))
-        };
-        let (rates, wrk_rates) = (rates(&samples.challenge), rates(&samples.wrk));
-        let batch_rates = samples.batches.each_ref().map(|all| {
-            let rate = median(all, |sample| sample.events_per_second);
-            (rate > 0.0).then_some(rate)
-        });
-        let [first, second, third] = batch_rates.map(|rate| rate.map_or("-".to_owned(), grouped));
-        let of = |figure: fn(&Sample) -> f64| median(&samples.challenge[0], figure);
-        let errors = samples.challenge.iter().chain(&samples.wrk).chain(&samples.batches).flatten();
-        table.row(vec![
-            peer.name.clone(),
-            grouped(rates[0]),
-            grouped(rates[1]),
-            grouped(wrk_rates[0]),
-            grouped(wrk_rates[1]),
-            first,
-            second,
-            third,
-            grouped(of(|sample| sample.user_ns)),
-            grouped(of(|sample| sample.system_ns)),
-            latency(of(|sample| sample.latency_us[0])),
-            latency(of(|sample| sample.latency_us[1])),
-            latency(of(|sample| sample.latency_us[2])),
-            megabytes(median(&samples.wrk[1], |sample| sample.resident_bytes as f64)),
-            grouped(errors.map(|sample| sample.errors as f64).sum()),
-            verdict.clone(),
-        ]);
-        results.push(Outcome { name: peer.name.clone(), rates, wrk_rates, batch_rates, verdict });
-    }
+    ])
+}
+
+fn print(table: &Table, common: &Common) {
     println!(
         "Requests/s on 64 connections, medians of {} rounds of about {} s, in turn.\n",
         common.rounds, common.seconds
@@ -172,19 +172,6 @@ pub fn run(
         grouped(CHECK_EVENTS as f64),
         grouped(CHECK_SHAPE.connections.into())
     );
-    let exact =
-        results.iter().filter(|result| result.name == "millrace").all(|r| r.verdict == "exact");
-    if let Some(path) = json {
-        let results = Results {
-            machine: machine::name(),
-            date: today(),
-            command: "make compare".to_owned(),
-            servers: results,
-        };
-        let text = serde_json::to_string_pretty(&results).expect("results are JSON");
-        std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))?;
-    }
-    Ok(exact)
 }
 
 /// The samples of one server, by shape.
@@ -196,6 +183,45 @@ struct Samples {
 }
 
 impl Samples {
+    /// Returns the medians of the rates.
+    fn outcome(&self, name: &str, verdict: String) -> Outcome {
+        let rates = |samples: &[Vec<Sample>; 2]| {
+            samples.each_ref().map(|all| median(all, |sample| sample.requests_per_second))
+        };
+        let batch_rates = self.batches.each_ref().map(|all| {
+            let rate = median(all, |sample| sample.events_per_second);
+            (rate > 0.0).then_some(rate)
+        });
+        Outcome {
+            name: name.to_owned(),
+            rates: rates(&self.challenge),
+            wrk_rates: rates(&self.wrk),
+            batch_rates,
+            verdict,
+        }
+    }
+
+    /// Returns the row of the table.
+    fn row(&self, outcome: &Outcome) -> Vec<String> {
+        let Outcome { name, rates, wrk_rates, batch_rates, verdict } = outcome;
+        let of = |figure: fn(&Sample) -> f64| median(&self.challenge[0], figure);
+        let errors = self.challenge.iter().chain(&self.wrk).chain(&self.batches).flatten();
+        let mut row = vec![name.clone()];
+        row.extend(rates.iter().chain(wrk_rates).map(|&rate| grouped(rate)));
+        row.extend(batch_rates.iter().map(|rate| rate.map_or("-".to_owned(), grouped)));
+        row.extend([
+            grouped(of(|sample| sample.user_ns)),
+            grouped(of(|sample| sample.system_ns)),
+            latency(of(|sample| sample.latency_us[0])),
+            latency(of(|sample| sample.latency_us[1])),
+            latency(of(|sample| sample.latency_us[2])),
+            megabytes(median(&self.wrk[1], |sample| sample.resident_bytes as f64)),
+            grouped(errors.map(|sample| sample.errors as f64).sum()),
+            verdict.clone(),
+        ]);
+        row
+    }
+
     /// Takes one round, after a warm-up whose rate gives the number of events for the time of a load.
     fn take(&mut self, server: &Server, peer: &Peer, common: &Common) -> Result<(), String> {
         for (index, &shape) in SHAPES.iter().enumerate() {

@@ -21,6 +21,19 @@ enum Driver {
     Challenge,
 }
 
+impl Driver {
+    fn measure(self, server: &Server, shape: Shape, common: &Common) -> Result<Sample, String> {
+        match self {
+            Driver::Wrk => load::wrk(server, shape, common.seconds, &common.script),
+            Driver::Challenge => {
+                let each_second = if shape.in_flight == 1 { 120_000 } else { 1_000_000 };
+                let events = each_second * u64::from(common.seconds);
+                load::challenge(server, shape, events, &common.programs, &[])
+            }
+        }
+    }
+}
+
 /// One row of the table: its samples of floor and millrace, round by round.
 struct Cell {
     driver: Driver,
@@ -54,15 +67,7 @@ pub fn run(common: &Common) -> Result<(), String> {
             // The server that is first in one round is second in the next.
             for contestant in [round % 2, (round + 1) % 2] {
                 let server = Server::start(&commands[contestant], Side::Server)?;
-                let sample = match cell.driver {
-                    Driver::Wrk => load::wrk(&server, cell.shape, common.seconds, &common.script)?,
-                    Driver::Challenge => {
-                        let each_second =
-                            if cell.shape.in_flight == 1 { 120_000 } else { 1_000_000 };
-                        let events = each_second * u64::from(common.seconds);
-                        load::challenge(&server, cell.shape, events, &common.programs, &[])?
-                    }
-                };
+                let sample = cell.driver.measure(&server, cell.shape, common)?;
                 cell.samples[contestant].push(sample);
             }
         }

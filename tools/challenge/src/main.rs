@@ -19,12 +19,12 @@ mod producer;
 mod progress;
 mod report;
 mod server;
+mod shared;
 mod worker;
 
 use std::io;
 use std::process::ExitCode;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,15 +36,11 @@ use outcome::Outcome;
 use plan::Plan;
 use report::{Report, Run};
 use server::Server;
-use worker::{MARK_EVENTS, Shared, Worker};
+use shared::Shared;
+use worker::Worker;
 
 /// Descriptors besides those of the connections: streams, polls, and the question for statistics.
 const DESCRIPTORS_RESERVED: u64 = 32;
-
-/// How long to try to connect before a connection is given up.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
-/// The same for producers, whose server may start again meanwhile.
-const PRODUCER_CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The run could not be made.
 const EXIT_UNUSABLE: u8 = 2;
@@ -127,7 +123,7 @@ struct Sent {
 /// Sends a plan's events from all threads. Kills the server meanwhile, if that is wanted.
 fn send(options: &Options, server: &mut Server, plan: Plan, phase: Phase) -> Result<Sent, String> {
     let count = plan.count();
-    let shared = shared(options, server, plan, phase);
+    let shared = Shared::new(options, server.address, plan, producers(options, phase));
     let threads = options.threads.min(options.connections) as usize;
     let rate = options.rate.map(|rate| rate / threads as f64);
     let kills = if phase == Phase::Timed { options.kill } else { 0 };
@@ -171,50 +167,20 @@ fn send(options: &Options, server: &mut Server, plan: Plan, phase: Phase) -> Res
         end = end.max(ended_at);
     }
     let elapsed = end.duration_since(start);
-    Ok(Sent { outcome, elapsed, timeline: timeline(&shared.marks), away: away? })
+    Ok(Sent { outcome, elapsed, timeline: shared.timeline(), away: away? })
 }
 
-fn shared(options: &Options, server: &Server, plan: Plan, phase: Phase) -> Shared {
-    // A name that no run before this one had, since the server keeps producers as long as counts.
-    let producers = || {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let part = if phase == Phase::WarmUp { "warm-up" } else { "timed" };
-        format!("{:x}-{part}", since_1970.unwrap_or_default().as_nanos())
-    };
-    let marks = (0..plan.count() / MARK_EVENTS).map(|_| AtomicU64::new(0)).collect();
-    Shared {
-        plan,
-        address: server.address,
-        pipeline: options.pipeline as usize,
-        timeout: options.timeout,
-        connect_patience: if options.exactly_once {
-            PRODUCER_CONNECT_PATIENCE
-        } else {
-            CONNECT_PATIENCE
-        },
-        producers: options.exactly_once.then(producers),
-        ended: AtomicU64::new(0),
-        marks,
-    }
+/// Returns the start of the producers' names, if there are producers: one that no run before this one
+/// had, since the server keeps producers as long as counts.
+fn producers(options: &Options, phase: Phase) -> Option<String> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let part = if phase == Phase::WarmUp { "warm-up" } else { "timed" };
+    options.exactly_once.then(|| format!("{:x}-{part}", since_1970.as_nanos()))
 }
 
 /// Returns how many of `whole` belong to `index` of `parts`.
 fn share(whole: usize, parts: usize, index: usize) -> usize {
     whole / parts + usize::from(index < whole % parts)
-}
-
-/// Returns the events a second between marks, as far as they were reached.
-fn timeline(marks: &[AtomicU64]) -> Vec<f64> {
-    let mut before = 0;
-    let reached = marks.iter().map(|mark| mark.load(Ordering::Relaxed)).take_while(|&ns| ns > 0);
-    reached
-        .map(|ns| {
-            // Threads note their marks side by side, so two may be out of order by a little.
-            let taken_ns = ns.saturating_sub(before).max(1);
-            before = ns;
-            MARK_EVENTS as f64 / (taken_ns as f64 / 1e9)
-        })
-        .collect()
 }
 
 /// Raises the soft limit of descriptors to the hard one. Fails if that is not enough.
@@ -242,11 +208,5 @@ mod tests {
             assert_eq!(shares.iter().sum::<usize>(), whole);
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
         }
-    }
-
-    #[test]
-    fn the_timeline_is_the_rate_between_marks() {
-        let marks = [1_000_000_000, 1_500_000_000, 0].map(AtomicU64::new);
-        assert_eq!(timeline(&marks), [100_000.0, 200_000.0]);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::grouped;
-use crate::worker::MARK_EVENTS;
+use crate::shared::MARK_EVENTS;
 
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

@@ -175,20 +175,19 @@ impl Report {
         if let Some(bytes) = self.server_resident_bytes {
             row("server memory", format!("{:.1} MB resident", bytes as f64 / 1e6));
         }
+        text + &self.checks_table() + if self.passed { "\n  PASS\n" } else { "\n  FAIL\n" }
+    }
+
+    /// Returns the part of the table that compares the statistics.
+    fn checks_table(&self) -> String {
         if self.checks.is_empty() {
-            let _ = writeln!(text, "  {:<16}not checked", "statistics");
-        } else {
-            let _ = writeln!(text, "\n  {:<16}{:>20}{:>20}", "statistics", "expected", "answered");
+            return format!("  {:<16}not checked\n", "statistics");
         }
-        for check in &self.checks {
-            let verdict = if check.exact { "exact" } else { "WRONG" };
-            let _ = writeln!(
-                text,
-                "  {:<16}{:>20}{:>20}  {verdict}",
-                check.name, check.expected, check.actual
-            );
+        let mut text = format!("\n  {:<16}{:>20}{:>20}\n", "statistics", "expected", "answered");
+        for Check { name, expected, actual, exact } in &self.checks {
+            let verdict = if *exact { "exact" } else { "WRONG" };
+            let _ = writeln!(text, "  {name:<16}{expected:>20}{actual:>20}  {verdict}");
         }
-        let _ = writeln!(text, "\n  {}", if self.passed { "PASS" } else { "FAIL" });
         text
     }
 }

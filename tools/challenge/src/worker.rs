@@ -6,8 +6,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -16,8 +14,8 @@ use crate::answer::{self, Answer, Read, Reader};
 use crate::connection::{Connection, InFlight, Request};
 use crate::outcome::Outcome;
 use crate::pace::Pace;
-use crate::plan::Plan;
 use crate::producer::{Producer, Reply, Verdict};
+use crate::shared::Shared;
 
 /// Bytes received at once.
 const RECEIVE_BYTES: usize = 256 * 1024;
@@ -25,38 +23,6 @@ const RECEIVE_BYTES: usize = 256 * 1024;
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// How often to look for requests that have waited too long.
 const TIMEOUT_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// Events between two marks of the timeline.
-pub const MARK_EVENTS: u64 = 100_000;
-
-/// What all threads share.
-pub struct Shared {
-    pub plan: Plan,
-    pub address: SocketAddr,
-    pub pipeline: usize,
-    /// How long to wait for an answer.
-    pub timeout: Duration,
-    /// How long to try to connect before a connection is given up.
-    pub connect_patience: Duration,
-    /// The start of the producers' names; `None` if each request is sent once.
-    pub producers: Option<String>,
-    /// Events that have ended, well or not.
-    pub ended: AtomicU64,
-    /// Nanoseconds from the start to each 100,000th of them.
-    pub marks: Box<[AtomicU64]>,
-}
-
-impl Shared {
-    /// Counts events that have ended, and notes the time at each mark that they pass.
-    fn end(&self, events: u64, start: Instant) {
-        let before = self.ended.fetch_add(events, Ordering::Relaxed);
-        let (first, last) = (before / MARK_EVENTS, (before + events) / MARK_EVENTS);
-        for mark in first..last {
-            if let Some(mark) = self.marks.get(mark as usize) {
-                mark.store(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            }
-        }
-    }
-}
 
 /// A sending thread.
 pub struct Worker<'s> {
