@@ -25,6 +25,7 @@ mod worker;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Barrier;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -151,7 +152,9 @@ fn send(options: &Options, server: &mut Server, plan: Plan, phase: Phase) -> Res
             if phase == Phase::Timed {
                 inner.spawn(|| progress::show(&shared.ended, count, start, is_done));
             }
-            kill::at_random(server, kills, count, &shared.ended, is_done)
+            let away = kill::at_random(server, kills, count, &shared.ended, is_done);
+            shared.server_is_gone.store(away.is_err(), Ordering::Relaxed);
+            away
         });
         let results: Vec<_> = handles
             .into_iter()

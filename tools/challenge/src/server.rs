@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // The child arranges, before it runs, that it does not outlive us.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
@@ -20,6 +22,11 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take to answer a question about statistics.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// The first port that is tried for a server, and the ports that are tried.
+const PORTS_START: u16 = 10_000;
+const PORT_ATTEMPTS_MAX: u16 = 100;
+/// Where Linux begins with the local ports of outgoing connections, unless it is configured.
+const OUTGOING_PORTS_START: u16 = 32_768;
 /// Pause between two looks at a server that is starting or stopping.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -209,6 +216,19 @@ fn start(command: &str) -> Result<Child, String> {
     shell.spawn().map_err(|error| format!("cannot start {command}: {error}"))
 }
 
+/// Finds a port that is free, and that stays free while the server starts, or starts again after a
+/// kill: the kernel takes the local ports of outgoing connections from a range of its own.
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let first = range.ok().and_then(|range| range.split_whitespace().next()?.parse().ok());
+    let below = first.unwrap_or(OUTGOING_PORTS_START).max(PORTS_START + PORT_ATTEMPTS_MAX);
+    // Each RandomState has keys of its own.
+    let random = RandomState::new().build_hasher().finish();
+    let count = u64::from(below - PORTS_START);
+    let mut ports = (0..u64::from(PORT_ATTEMPTS_MAX))
+        .map(|attempt| PORTS_START + (random.wrapping_add(attempt) % count) as u16);
+    match ports.find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        Some(port) => Ok(port),
+        None => Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()),
+    }
 }

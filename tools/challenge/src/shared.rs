@@ -1,7 +1,7 @@
 //! What all sending threads share: the plan, how to send it, and how far it is.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
@@ -26,6 +26,8 @@ pub struct Shared {
     pub connect_patience: Duration,
     /// The start of the producers' names; `None` if each request is sent once.
     pub producers: Option<String>,
+    /// The server is gone for good: there is nothing to wait for.
+    pub server_is_gone: AtomicBool,
     /// Events that have ended, well or not.
     pub ended: AtomicU64,
     /// Nanoseconds from the start to each 100,000th of them.
@@ -50,6 +52,7 @@ impl Shared {
             timeout: options.timeout,
             connect_patience,
             producers,
+            server_is_gone: AtomicBool::new(false),
             ended: AtomicU64::new(0),
             marks,
         }

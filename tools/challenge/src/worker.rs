@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -121,7 +122,8 @@ impl<'s> Worker<'s> {
     fn is_done(&self) -> bool {
         let in_flight = self.connections().any(|connection| connection.in_flight() > 0);
         let no_connection_left = self.retries.is_empty() && self.connections().next().is_none();
-        (self.has_sent_all() && !in_flight) || no_connection_left
+        let is_gone = self.shared.server_is_gone.load(Ordering::Relaxed);
+        (self.has_sent_all() && !in_flight) || no_connection_left || is_gone
     }
 
     /// Whether no request waits to be sent.

@@ -7,6 +7,7 @@ use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use fake::{Counts, Request, answer, challenge, ok, read_request, say};
 
@@ -236,6 +237,21 @@ fn a_server_that_is_killed_ten_times_counts_exactly() {
         assert!(report["exactly_once"]["away_seconds"].as_f64() > Some(0.0));
         assert!(report["exactly_once"]["lost_connections"].as_u64() > Some(0), "{report}");
     }
+}
+
+#[test]
+fn a_server_that_does_not_come_back_ends_the_run() {
+    let program = std::env::current_exe().expect("this program");
+    // The folder is there for the first start only.
+    let command = format!(
+        "env DURABLE_PORT={{port}} DURABLE_FOLDER={{state}} sh -c 'test ! -e {{state}}/journal && \
+         exec {} --exact durable_server --ignored'",
+        program.display()
+    );
+    let start = Instant::now();
+    let (code, report) = challenge(&["--spawn", &command, "--exactly-once", "--kill", "1"]);
+    assert_eq!(code, Some(2), "{report}");
+    assert!(start.elapsed() < Duration::from_secs(50), "it waits for a server that is gone");
 }
 
 #[test]

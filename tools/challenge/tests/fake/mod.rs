@@ -135,6 +135,8 @@ pub fn challenge(arguments: &[&str]) -> (Option<i32>, Value) {
         .args(arguments)
         .output()
         .expect("the client runs");
+    // Shown if the test fails.
+    print!("{}", String::from_utf8_lossy(&output.stderr));
     let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     (output.status.code(), report)
 }
