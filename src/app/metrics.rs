@@ -10,7 +10,7 @@ use crate::http::{HttpError, Status};
 use crate::log;
 use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
 use crate::server::streams::Streams;
-use crate::sys::process::Process;
+use crate::sys::process::Source;
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: F
     write_durations(&mut page, &shared.server_meters);
     write_connections(&mut page, &shared.server_meters, &shared.streams);
     write_logs(&mut page);
-    write_process(&mut page);
+    write_process(&mut page, shared.process.as_ref());
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
     }
@@ -271,8 +271,8 @@ fn write_logs(page: &mut Page) {
 
 /// The metrics that the Prometheus client libraries have for every process; none where `/proc` is
 /// not there to tell.
-fn write_process(page: &mut Page) {
-    if let Ok(process) = Process::read() {
+fn write_process(page: &mut Page, source: Option<&Source>) {
+    if let Some(Ok(process)) = source.map(Source::read) {
         page.family("process_cpu_seconds_total", "counter", "Processor time used, in seconds.")
             .value(float(process.cpu_seconds));
         page.family("process_open_fds", "gauge", "Open file descriptors.")

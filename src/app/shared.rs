@@ -9,7 +9,7 @@ use crate::options::Options;
 use crate::server::meters::Meters;
 use crate::server::streams::Streams;
 use crate::stats::Statistics;
-use crate::sys::clock;
+use crate::sys::{clock, process};
 
 /// What the handlers of all workers share.
 pub struct Shared {
@@ -29,6 +29,8 @@ pub struct Shared {
     pub(super) draining: AtomicBool,
     /// Whether the stop is announced, see [`announce_stop`](Shared::announce_stop).
     stop_announced: AtomicBool,
+    /// Where a scrape reads of the process; `None` where there is no `/proc`.
+    pub(super) process: Option<process::Source>,
 }
 
 impl Shared {
@@ -51,6 +53,7 @@ impl Shared {
             access_log: options.access_log,
             draining: AtomicBool::new(false),
             stop_announced: AtomicBool::new(false),
+            process: process::Source::open().ok(),
         }))
     }
 

@@ -153,7 +153,7 @@ impl Output {
             batch.clear();
             self.queue.take(&mut batch, self.settings.gather);
             if self.is_to_be_confined.swap(false, Ordering::Relaxed)
-                && let Err(error) = sandbox::confine_thread()
+                && let Err(error) = sandbox::confine_thread(&sandbox::Rights::default())
             {
                 (self.settings.warn)(
                     "a thread keeps system calls that it does not need",

@@ -1,11 +1,11 @@
 //! The sandbox of threads that handle clients' bytes.
 
 use crate::log;
-use crate::sys::sandbox;
+use crate::sys::sandbox::{self, Rights};
 
 /// Confines the calling thread, see [`sandbox`]; logs a warning if this kernel cannot.
 pub fn confine(thread: &str) {
-    if let Err(error) = sandbox::confine_thread() {
+    if let Err(error) = sandbox::confine_thread(&Rights::default()) {
         log::warn(
             "a thread keeps system calls that it does not need",
             &[("thread", &thread), ("error", &error)],

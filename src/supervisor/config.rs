@@ -10,7 +10,7 @@ use crate::limits::{
 use crate::options::{Listen, Options};
 use crate::server::{Config, Durations};
 use crate::sys::descriptors;
-use crate::sys::process::Process;
+use crate::sys::process::Source;
 
 /// Returns a line that describes the configuration, if a start with these options would get as far
 /// as opening its socket.
@@ -86,7 +86,8 @@ const fn start_bytes(workers: usize) -> usize {
 /// Makes the message for a start without memory.
 pub(super) fn lack_of_memory(workers: usize) -> String {
     let needed_bytes = start_bytes(workers) as u64;
-    let has_bytes = Process::read().map_or(0, |process| process.virtual_bytes);
+    let has_bytes =
+        Source::open().and_then(|source| source.read()).map_or(0, |process| process.virtual_bytes);
     format!(
         "there is not enough memory: {} MiB of address space are needed for {}; raise the limit to {} KiB or more (ulimit -v)",
         needed_bytes.div_ceil(1 << 20),

@@ -1,4 +1,4 @@
-//! How many descriptors the process may hold, and one kept back for when there are no more.
+//! The limit of open descriptors, and one descriptor that is held in reserve.
 //!
 //! A server that has used up its descriptors cannot even accept a client to refuse it. The
 //! [`Reserve`] is a descriptor that can be given up for that moment: release it, accept, answer
@@ -12,11 +12,11 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Raises the soft limit of open descriptors to the hard one, and returns the limit then in force.
 ///
-/// The soft one is often 1,024 for the sake of programs that use select(2).
+/// The soft limit is often 1,024 for the sake of programs that use select(2).
 ///
 /// # Errors
 ///
-/// What the kernel reports, when the limit can be neither read nor raised.
+/// Those of getrlimit(2) and setrlimit(2).
 pub fn raise_limit() -> io::Result<u64> {
     let mut limit = read_limit()?;
     if limit.rlim_cur < limit.rlim_max {
@@ -26,33 +26,33 @@ pub fn raise_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// The soft limit of open descriptors.
+/// Returns the soft limit of open descriptors.
 ///
 /// # Errors
 ///
-/// What the kernel reports.
+/// Those of getrlimit(2).
 pub fn limit() -> io::Result<u64> {
     read_limit().map(|limit| limit.rlim_cur)
 }
 
-/// Takes descriptor `number`, which the process was started with (sd_listen_fds(3)); programs that
-/// this process starts do not get it. To be called once for each number, before any other descriptor
+/// Takes descriptor `number`, which the process was started with (sd_listen_fds(3)). Programs that
+/// this process starts do not get it. Must be called once for each number, before any other descriptor
 /// is opened.
 ///
 /// # Errors
 ///
 /// `EBADF` if it is not open.
 pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: fcntl(2) takes numbers, and says so when one is no descriptor.
+    // SAFETY: fcntl(2) takes numbers, and fails when the first is no descriptor.
     let status = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
     if status == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it is open, and by the caller's promise nobody else in this process owns it.
+    // SAFETY: it is open, and the caller promises that nothing else in this process owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// One descriptor held back, to be given up when all others are in use.
+/// A descriptor that is held back and given up when all others are in use.
 #[derive(Debug)]
 pub struct Reserve {
     held: Option<OwnedFd>,
@@ -63,19 +63,19 @@ impl Reserve {
     ///
     /// # Errors
     ///
-    /// When none is left.
+    /// Those of eventfd(2), when no descriptor is left.
     pub fn new() -> io::Result<Self> {
         Ok(Self { held: Some(take()?) })
     }
 
-    /// Gives the descriptor up, so that the next call that needs one succeeds; false if it had
-    /// been given up before.
+    /// Gives the descriptor up, so that the next call that needs one succeeds. Returns false if it
+    /// was given up before.
     pub fn release(&mut self) -> bool {
         self.held.take().is_some()
     }
 
-    /// Takes a descriptor again if it was given up; false if none is left, to be tried again
-    /// after a close.
+    /// Takes a descriptor again if it was given up. Returns false if none is left; the caller tries
+    /// again after a close.
     pub fn restore(&mut self) -> bool {
         if self.held.is_none() {
             self.held = take().ok();
@@ -84,12 +84,12 @@ impl Reserve {
     }
 }
 
-/// A descriptor of nothing much: no file has to be there for it, not even a device.
+/// Opens a descriptor that needs no file and no device, so that a confined thread can open it too.
 fn take() -> io::Result<OwnedFd> {
     // SAFETY: eventfd(2) takes numbers.
     match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) } {
         -1 => Err(io::Error::last_os_error()),
-        // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+        // SAFETY: the kernel has just opened it, so nothing else owns it.
         fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
     }
 }

@@ -1,13 +1,19 @@
-//! What the kernel knows of this process, for the metrics every Prometheus client library names
-//! `process_…`.
+//! Figures of the kernel about this process, for the metrics that every Prometheus client library
+//! calls `process_…`.
 //!
-//! Read from `/proc` when asked, at some twenty microseconds a time; nothing is kept but the
-//! start time, which the kernel derives from a boot time it may round differently each time.
+//! They are read from files of `/proc` that are opened once: a thread that answers a scrape must not
+//! open any ([`sandbox`](super::sandbox)). A reading takes some ten microseconds. The start time is
+//! computed once, because the kernel derives it from a boot time that it may round differently each
+//! time.
 
-#![allow(unsafe_code)] // sysconf(3) says the units of /proc/self/stat, and is not in std.
+#![allow(unsafe_code)] // sysconf(3), fstat(2) and getdents64(2) are not in std.
 
-use std::sync::OnceLock;
-use std::{fs, io};
+use std::fs::{self, File};
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
 
 use super::descriptors;
 
@@ -24,40 +30,114 @@ pub struct Process {
     pub virtual_bytes: u64,
     /// Memory in RAM, in bytes: `process_resident_memory_bytes`.
     pub resident_bytes: u64,
-    /// When the process started, in seconds since 1970: `process_start_time_seconds`.
+    /// Start of the process, in seconds since 1970: `process_start_time_seconds`.
     pub start_unix_seconds: f64,
     /// Threads: `process_threads`.
     pub threads: u64,
 }
 
-impl Process {
-    /// Asks the kernel.
+/// What readings are made from.
+#[derive(Debug)]
+pub struct Source {
+    /// `/proc/self/stat`.
+    stat: File,
+    /// The folder `/proc/self/fd`. Locked, because listing it moves a position.
+    descriptors: Mutex<File>,
+    start_unix_seconds: f64,
+    ticks_per_second: f64,
+    page_bytes: u64,
+}
+
+impl Source {
+    /// Opens the files.
     ///
     /// # Errors
     ///
-    /// Where `/proc` is not mounted (some containers), or reads otherwise than proc(5) says.
-    pub fn read() -> io::Result<Self> {
-        let stat = Stat::parse(&fs::read_to_string("/proc/self/stat")?).ok_or_else(malformed)?;
-        let ticks = ticks_per_second();
-        Ok(Self {
-            cpu_seconds: stat.cpu_ticks as f64 / ticks,
-            descriptors: open_descriptors()?,
+    /// Those of open(2), for instance where `/proc` is not mounted (some containers); `InvalidData`
+    /// where it does not read as proc(5) says.
+    pub fn open() -> io::Result<Source> {
+        let ticks_per_second = sysconf(libc::_SC_CLK_TCK) as f64;
+        let stat = File::open("/proc/self/stat")?;
+        let start_seconds = Stat::read(&stat)?.start_ticks as f64 / ticks_per_second;
+        Ok(Source {
+            stat,
+            descriptors: Mutex::new(File::open("/proc/self/fd")?),
+            start_unix_seconds: boot_unix_seconds()? + start_seconds,
+            ticks_per_second,
+            page_bytes: sysconf(libc::_SC_PAGESIZE) as u64,
+        })
+    }
+
+    /// Makes a reading.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the files.
+    pub fn read(&self) -> io::Result<Process> {
+        let stat = Stat::read(&self.stat)?;
+        Ok(Process {
+            cpu_seconds: stat.cpu_ticks as f64 / self.ticks_per_second,
+            descriptors: self.open_descriptors()?,
             descriptors_max: descriptors::limit()?,
             virtual_bytes: stat.virtual_bytes,
-            resident_bytes: stat.resident_pages * page_bytes(),
-            start_unix_seconds: boot_unix_seconds()? + stat.start_ticks as f64 / ticks,
+            resident_bytes: stat.resident_pages * self.page_bytes,
+            start_unix_seconds: self.start_unix_seconds,
             threads: stat.threads,
         })
     }
+
+    /// Returns the number of open descriptors. Since Linux 6.2 that is the size of the folder. Before,
+    /// the folder must be listed, which takes a millisecond for some thousand connections.
+    fn open_descriptors(&self) -> io::Result<u64> {
+        // No reader leaves the position in a state that the next one does not repair.
+        let folder = self.descriptors.lock().unwrap_or_else(PoisonError::into_inner);
+        match size(&folder)? {
+            0 => count_entries(&folder),
+            count => Ok(count),
+        }
+    }
 }
 
-/// How many descriptors are open. Since Linux 6.2 the size of the folder says so; listing them,
-/// which is what is left before that, takes a millisecond for some thousand connections.
-fn open_descriptors() -> io::Result<u64> {
-    match fs::metadata("/proc/self/fd")?.len() {
-        // Less the one that lists them.
-        0 => Ok((fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1)),
-        count => Ok(count),
+/// Returns the size of a file. std asks by way of statx(2), which can also follow paths and is
+/// therefore not allowed to workers; so may the C library.
+fn size(file: &File) -> io::Result<u64> {
+    // SAFETY: a `stat` is made of integers, for which all zeros is a value.
+    let mut stat: libc::stat = unsafe { zeroed() };
+    // SAFETY: the kernel writes one `stat`, to where one lives.
+    match unsafe { libc::syscall(libc::SYS_fstat, file.as_raw_fd(), &raw mut stat) } {
+        0 => Ok(stat.st_size.cast_unsigned()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Returns the number of entries of a folder, without `.` and `..`. std would open the folder again.
+fn count_entries(folder: &File) -> io::Result<u64> {
+    /// Where a `linux_dirent64` holds its length.
+    const LENGTH_AT: usize = 16;
+    // SAFETY: lseek(2) takes numbers.
+    if unsafe { libc::lseek(folder.as_raw_fd(), 0, libc::SEEK_SET) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut count: u64 = 0;
+    let mut room = [0_u64; 1024];
+    let bytes = size_of_val(&room);
+    loop {
+        let fd = folder.as_raw_fd();
+        // SAFETY: the kernel writes at most `bytes` bytes into `room`, which is aligned for entries.
+        let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd, room.as_mut_ptr(), bytes) };
+        match usize::try_from(filled) {
+            Err(_) => return Err(io::Error::last_os_error()),
+            Ok(0) => return Ok(count.saturating_sub(2)),
+            Ok(filled) => {
+                let mut at = 0;
+                while at < filled {
+                    // Entries are aligned to 8 bytes, and the length is the first 16 bits of a word.
+                    let word = room[(at + LENGTH_AT) / size_of::<u64>()].to_ne_bytes();
+                    at += usize::from(u16::from_ne_bytes([word[0], word[1]])).max(LENGTH_AT);
+                    count += 1;
+                }
+            }
+        }
     }
 }
 
@@ -72,9 +152,15 @@ struct Stat {
 }
 
 impl Stat {
+    fn read(file: &File) -> io::Result<Self> {
+        let mut line = [0; 1024];
+        let length = file.read_at(&mut line, 0)?;
+        str::from_utf8(&line[..length]).ok().and_then(Self::parse).ok_or_else(malformed)
+    }
+
     fn parse(line: &str) -> Option<Self> {
-        // The second field is the program's name in parentheses, which may hold anything, also
-        // spaces and parentheses: the third, numbered so in proc(5), follows the last of these.
+        // The second field is the program's name in parentheses, which may hold spaces and
+        // parentheses too. So the third field, numbered as in proc(5), follows the last parenthesis.
         let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
@@ -88,39 +174,27 @@ impl Stat {
     }
 }
 
-/// The moment of boot, as first read.
+/// Returns the moment of boot.
 fn boot_unix_seconds() -> io::Result<f64> {
-    static BOOT: OnceLock<f64> = OnceLock::new();
-    if let Some(&seconds) = BOOT.get() {
-        return Ok(seconds);
-    }
     let stat = fs::read_to_string("/proc/stat")?;
-    let seconds = stat
-        .lines()
+    stat.lines()
         .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
-        .ok_or_else(malformed)?;
-    Ok(*BOOT.get_or_init(|| seconds))
+        .ok_or_else(malformed)
 }
 
 fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "/proc does not read as proc(5) says")
 }
 
-fn ticks_per_second() -> f64 {
-    // SAFETY: sysconf has no preconditions; Linux always knows these two.
-    unsafe { libc::sysconf(libc::_SC_CLK_TCK) as f64 }
-}
-
-fn page_bytes() -> u64 {
-    // SAFETY: as above.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+fn sysconf(name: libc::c_int) -> libc::c_long {
+    // SAFETY: sysconf(3) takes a number. Linux has a value for each of the two that are asked for.
+    unsafe { libc::sysconf(name) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::alone;
     use super::*;
-    use std::fs::File;
     use std::hint::black_box;
     use std::time::{Duration, Instant};
 
@@ -147,32 +221,27 @@ mod tests {
         alone(
             "sys::process::tests::a_reading_is_plausible_and_follows_what_the_process_does",
             || {
-                let before = Process::read().unwrap();
+                let source = Source::open().unwrap();
+                let before = source.read().unwrap();
                 assert!(before.threads >= 1);
                 assert!(
                     before.resident_bytes > 100_000 && before.resident_bytes < before.virtual_bytes
                 );
-                assert!(before.descriptors >= 3 && before.descriptors < before.descriptors_max);
+                assert!(before.descriptors >= 5 && before.descriptors < before.descriptors_max);
 
                 let files: Vec<File> = (0..200).map(|_| File::open("/dev/null").unwrap()).collect();
                 let memory = vec![1_u8; 16 << 20];
-                // Until it shows: on a busy machine a moment of processor time takes a while.
+                // Waits until it shows: on a busy machine a tick of processor time takes a while.
                 let start = Instant::now();
-                while Process::read().unwrap().cpu_seconds <= before.cpu_seconds {
+                while source.read().unwrap().cpu_seconds <= before.cpu_seconds {
                     black_box(&memory);
                     assert!(
                         start.elapsed() < Duration::from_secs(20),
                         "processor time stands still"
                     );
                 }
-                let after = Process::read().unwrap();
+                let after = source.read().unwrap();
                 assert!(after.descriptors >= before.descriptors + 100, "{before:?} {after:?}");
-                let listed = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
-                assert!(
-                    after.descriptors.abs_diff(listed) < 50,
-                    "{} of {listed}",
-                    after.descriptors
-                );
                 assert!(after.resident_bytes >= before.resident_bytes + (8 << 20));
                 assert!(after.cpu_seconds > before.cpu_seconds);
                 assert_eq!(after.start_unix_seconds, before.start_unix_seconds);
@@ -182,9 +251,30 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_are_counted_alike_in_three_ways() {
+        alone("sys::process::tests::descriptors_are_counted_alike_in_three_ways", || {
+            let source = Source::open().unwrap();
+            // Enough to fill the room for entries several times.
+            let files: Vec<File> = (0..3_000).map(|_| File::open("/dev/null").unwrap()).collect();
+            for count in [files.len(), 1] {
+                let files = &files[..count];
+                let copies: Vec<File> =
+                    files.iter().map(|file| file.try_clone().unwrap()).collect();
+                let listed = count_entries(&source.descriptors.lock().unwrap()).unwrap();
+                // std's own listing holds a descriptor.
+                let expected = fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
+                assert_eq!(listed, expected);
+                assert!([listed, 0].contains(&size(&source.descriptors.lock().unwrap()).unwrap()));
+                assert_eq!(source.open_descriptors().unwrap(), listed);
+                drop(copies);
+            }
+        });
+    }
+
+    #[test]
     fn the_process_started_a_short_while_ago() {
         let now = super::super::clock::unix_seconds() as f64;
-        let age = now - Process::read().unwrap().start_unix_seconds;
+        let age = now - Source::open().unwrap().read().unwrap().start_unix_seconds;
         assert!((-2.0..3600.0).contains(&age), "{age} s");
     }
 }

@@ -71,9 +71,7 @@ pub const WORDS: &[&str] = &[
     // src/supervisor
     "src/supervisor/start.rs",
     // src/sys
-    "src/sys/descriptors.rs",
     "src/sys/passing.rs",
-    "src/sys/sandbox.rs",
     // (top)
     "README.md",
     "ARCHITECTURE.md",
