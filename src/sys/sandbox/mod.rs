@@ -18,9 +18,11 @@
 
 mod calls;
 mod filter;
+mod landlock;
 
 use std::io;
 
+use super::errors::check;
 pub use calls::Rights;
 
 /// Gives up all capabilities, and for this process and its children any way to new ones. Must be
@@ -39,12 +41,19 @@ pub fn give_up_privileges() -> io::Result<()> {
 }
 
 /// Makes the kernel refuse all system calls to the calling thread, and to those it starts, except
-/// those of [`calls`] and of `rights`. Needs [`give_up_privileges`] before.
+/// those of [`calls`] and of `rights`. Needs [`give_up_privileges`] before. Where the kernel has
+/// Landlock, the thread can reach no files and no other processes even by a call that is allowed.
 ///
 /// # Errors
-/// The errors of seccomp(2), such as those of a kernel without filters; `Unsupported` on a processor
+/// The errors of landlock_restrict_self(2) and seccomp(2), such as those of a kernel without filters; `Unsupported` on a processor
 /// whose calls are not listed.
 pub fn confine_thread(rights: &Rights) -> io::Result<()> {
+    let restricted = landlock::restrict_thread();
+    filter_calls(rights)?;
+    restricted.map(drop)
+}
+
+fn filter_calls(rights: &Rights) -> io::Result<()> {
     let program = calls::program(rights).ok_or(io::ErrorKind::Unsupported)?;
     let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
@@ -58,10 +67,6 @@ pub fn confine_thread(rights: &Rights) -> io::Result<()> {
     };
     // Without the flag, kernels before 5.16 switch off speculation past stores for the thread.
     install(libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW).or_else(|_| install(0))
-}
-
-fn check(status: i32) -> io::Result<()> {
-    if status == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// `struct __user_cap_header_struct` of capget(2), which the libc crate does not have.

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::path::Path;
 use std::process::{self, Command};
 use std::{env, ptr, thread};
@@ -198,6 +198,43 @@ fn a_listening_socket_cannot_be_made_another() {
         });
         TcpStream::connect(address).unwrap();
         listener.accept().unwrap();
+    });
+}
+
+#[test]
+fn a_restricted_thread_reaches_nothing_outside_by_calls_that_are_allowed() {
+    let name = "sys::sandbox::tests::\
+                a_restricted_thread_reaches_nothing_outside_by_calls_that_are_allowed";
+    alone(name, || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        give_up_privileges().unwrap();
+        thread::spawn(move || {
+            let version = landlock::restrict_thread().unwrap();
+            let error = |result: io::Result<()>| result.err().and_then(|it| it.raw_os_error());
+            // What is refused, by which error, and since which version of Landlock.
+            let refused = [
+                (1, libc::EACCES, error(File::open("/etc/passwd").map(drop))),
+                (1, libc::EACCES, error(File::create("/tmp/millrace-sandbox").map(drop))),
+                (4, libc::EACCES, error(TcpListener::bind("127.0.0.1:0").map(drop))),
+                (
+                    4,
+                    libc::EACCES,
+                    error(TcpStream::connect(listener.local_addr().unwrap()).map(drop)),
+                ),
+                (6, libc::EPERM, call(libc::SYS_kill, &[u64::from(parent_id()), 0]).err()),
+            ];
+            for (since, code, error) in refused {
+                if version >= since {
+                    assert_eq!(error, Some(code), "{since} of {version}");
+                }
+            }
+            // Its own process is not outside.
+            // SAFETY: gettid(2) takes nothing.
+            let thread = unsafe { libc::gettid() } as u64;
+            call(libc::SYS_tgkill, &[u64::from(process::id()), thread, 0]).unwrap();
+        })
+        .join()
+        .unwrap();
     });
 }
 
