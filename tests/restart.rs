@@ -281,7 +281,7 @@ fn traces(process: u32) -> (Vec<u8>, Vec<String>) {
     let descriptors = fs::read_dir(format!("/proc/{process}/fd")).expect("readable");
     let kind = |entry: std::io::Result<fs::DirEntry>| {
         let target = fs::read_link(entry.expect("an entry").path()).unwrap_or_default();
-        let target = target.to_string_lossy().into_owned();
+        let target = target.to_string_lossy().replace(&process.to_string(), "self");
         // Sockets and pipes have numbers of their own.
         target.split('[').next().unwrap_or_default().to_owned()
     };
