@@ -33,7 +33,7 @@
 //!   so the server goes on.
 //!
 //! The server keeps everything until then, for a descriptor that is sent is kept as well. So the
-//! following holds whatever happens, and `model` checks it for every order of events:
+//! following always holds, and `model` checks it for every order of events:
 //!
 //! - Never do both serve, so each event is counted by exactly one of the two, and every snapshot is
 //!   one of a single process.

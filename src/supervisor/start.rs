@@ -1,4 +1,4 @@
-//! The one way in which a process comes to serve, whatever its [`Origin`].
+//! The one way in which a process comes to serve. What differs is its [`Origin`].
 //!
 //! ```text
 //! 1  configuration   options and the limits of the system

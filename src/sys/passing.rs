@@ -98,11 +98,11 @@ pub fn receive(
             let data_bytes = header.cmsg_len as usize - header_bytes;
             // SAFETY: the header lies in `control`, and its data behind it.
             let data = unsafe { libc::CMSG_DATA(header) };
-            // SAFETY: the length in the header says that so many bytes follow it.
+            // SAFETY: the header has the number of bytes that follow it.
             let data = unsafe { slice::from_raw_parts(data, data_bytes) };
             for fd in data.as_chunks().0 {
                 let fd = RawFd::from_ne_bytes(*fd);
-                // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+                // SAFETY: the kernel has just opened it for us, so this is its only owner.
                 descriptors.push(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }

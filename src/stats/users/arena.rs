@@ -61,7 +61,7 @@ impl Arena {
         let length = usize::from(unsafe { start.read() }) + 1;
         // SAFETY: the bytes follow inside the same page.
         let first = unsafe { start.add(1) };
-        // SAFETY: `append` wrote so many, and they never change.
+        // SAFETY: `append` wrote this number of bytes, and they never change.
         same(unsafe { std::slice::from_raw_parts(first, length) }, id)
     }
 
@@ -103,7 +103,7 @@ impl Arena {
         let page: *mut Page = unsafe { self.table.load() }.page(number);
         // SAFETY: `used` is inside the page.
         let start = unsafe { page.cast::<u8>().add(writer.used) };
-        // SAFETY: the page has room for the id, checked above, and nobody else looks at bytes that
+        // SAFETY: the page has room for the id, checked above, and no reader looks at bytes that
         // no reference names yet.
         unsafe { start.write((id.len() - 1) as u8) };
         // SAFETY: `add_page` or the check above left room for all of it.

@@ -1,7 +1,7 @@
 //! SipHash-1-3, the keyed hash of user ids.
 //!
 //! Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with one round a word and
-//! three at the end, as in std. Clients choose the ids; without the keys nobody can choose them
+//! three at the end, as in std. Clients choose the ids; without the keys they cannot choose them
 //! so that they collide. Written out here because std's hasher takes its input in pieces and
 //! buffers them, while an id is at hand whole and most often short.
 

@@ -34,7 +34,7 @@ pub struct PageArray<'a> {
     borrow: PhantomData<&'a AtomicPtr<Page>>,
 }
 
-// SAFETY: the arrays hold atomics only, and belong to whoever holds `Arrays`.
+// SAFETY: the arrays hold atomics only, and belong to the owner of `Arrays`.
 unsafe impl Send for Arrays {}
 
 impl PageTable {
@@ -150,7 +150,7 @@ impl Arrays {
 impl Drop for Arrays {
     fn drop(&mut self) {
         for lines in self.0.drain(..) {
-            // SAFETY: leaked from a box in `keep`, and nobody reads the table any more.
+            // SAFETY: leaked from a box in `keep`, and no reader uses the table any more.
             drop(unsafe { Box::from_raw(lines.as_ptr()) });
         }
     }

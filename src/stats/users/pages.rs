@@ -2,7 +2,7 @@
 //!
 //! Growing by pages keeps every step of growth short, and lets 64 stripes grow side by side with
 //! little of each unused. Pages are cut from large blocks of zeros that the allocator maps straight
-//! from the system: a page nobody has written to yet costs no resident memory, and dropping the
+//! from the system: a page that was never written to costs no resident memory, and dropping the
 //! set returns all of it at once.
 
 #![allow(unsafe_code)] // Raw memory from the allocator.

@@ -60,7 +60,7 @@ impl Segment {
     pub fn find(&self, fragment: Fragment, is_it: impl Fn(Reference) -> bool) -> bool {
         let mut index = first_slot(fragment);
         for _ in 0..SLOT_COUNT {
-            // Partner of the Release in `put`: whoever sees the entry sees the id's bytes.
+            // Partner of the Release in `put`: a thread that sees the entry sees the id's bytes.
             let slot = self.slots[index].load(Ordering::Acquire);
             if slot == EMPTY {
                 return false;

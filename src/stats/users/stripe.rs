@@ -6,7 +6,7 @@
 //!
 //! A known user is found without a lock and without writing: directory, segment, id. A user not
 //! found may be new, or may just be moving; the writer's mutex is taken, and the second look, with
-//! nobody moving anything, is final.
+//! no entry moving, is final.
 
 #![allow(unsafe_code)] // The directory's pages are segments.
 
@@ -142,8 +142,9 @@ impl Stripe {
         unsafe { self.readers.0.directory.load() }
     }
 
-    /// Splits until the segment of `fragment` has room. `None` when memory has run out, or when
-    /// so many ids agree in so many bits of a keyed hash as will not happen before it does.
+    /// Splits until the segment of `fragment` has room. `None` when memory has run out, or when more
+    /// ids agree in all bits of a keyed hash that count than a segment has places, which does not
+    /// happen before memory runs out.
     fn segment_with_room(
         &self,
         writer: &mut Writer,
@@ -184,7 +185,7 @@ impl Stripe {
             (first + half..first + 2 * half)
                 .for_each(|index| directory.set(index, sibling.cast::<Page>()));
         };
-        // SAFETY: made above; nobody frees a page.
+        // SAFETY: made above; no page is freed before the set.
         segment.split(unsafe { sibling.as_ref() }, publish);
         Some(())
     }
