@@ -1,45 +1,55 @@
-//! A position in a body, and the eight bytes that follow it.
+//! A position in a text, and the eight bytes that follow it.
 //!
-//! Strings and numbers are read a word at a time. A body is short and its number stands at the
-//! very end, so the word must be cheap there too: bytes past the end read as zero, which ends a
-//! string, a number and a literal alike. Who meets that zero asks `peek` whether it was the end.
+//! Strings and numbers are read a word at a time. A text is short and its number stands near the
+//! end, so reading a word must be cheap there too: bytes past the end read as zero. A zero ends a
+//! string, a number and a literal alike. A reader that meets a zero calls `peek` to find out whether
+//! it is the end of the text.
+//!
+//! A reader that returns an error leaves the cursor at the fault: the first character, or the first
+//! escape of a string, that cannot stand where it stands; the end of the text if the text ends too
+//! early. Every valid text that begins with the bytes before the fault goes on differently.
 
-use super::EventError;
+use super::error::EventError;
 
 /// Bytes in a word.
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
-/// A word of eight times the same byte.
+/// Returns a word that is eight times the same byte.
 pub(super) const fn repeat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; WORD_BYTES])
 }
 
-/// A position in a body.
+/// A position in a text.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
-    body: &'a [u8],
-    /// The end of `body` that is still to be read. A slice that shrinks needs one comparison a
-    /// step where a slice and an index need two.
+    text: &'a [u8],
+    /// The end of `text` that is still to be read. A slice that shrinks needs one comparison for a
+    /// step; a slice and an index need two.
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { body, rest: body }
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, rest: text }
     }
 
-    /// The next byte, if any, left where it is.
+    /// Returns the next byte, if there is one, and does not step over it.
     #[inline(always)]
     pub(super) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    /// All that is left.
+    /// Returns the number of bytes before the position.
+    pub(super) fn offset(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    /// Returns all bytes from the position on.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next eight bytes, the first one lowest; zeros past the end.
+    /// Returns the next eight bytes, the first one lowest; zeros past the end.
     #[inline(always)]
     pub(super) fn word(&self) -> u64 {
         match self.rest.first_chunk() {
@@ -48,19 +58,20 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `word` where fewer than eight bytes are left: the last eight, the known ones shifted out.
+    /// Returns the word where fewer than eight bytes are left: the last eight bytes of the text,
+    /// those before the position shifted out.
     #[inline(always)]
     fn last_word(&self) -> u64 {
-        match self.body.last_chunk::<WORD_BYTES>() {
+        match self.text.last_chunk::<WORD_BYTES>() {
             Some(chunk) => {
-                let known_bytes = WORD_BYTES - self.rest.len();
-                u64::from_le_bytes(*chunk).unbounded_shr(8 * known_bytes as u32)
+                let passed_bytes = WORD_BYTES - self.rest.len();
+                u64::from_le_bytes(*chunk).unbounded_shr(8 * passed_bytes as u32)
             }
             None => self.rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
         }
     }
 
-    /// Steps over bytes the caller has seen.
+    /// Steps over bytes that the caller has seen.
     #[inline(always)]
     pub(super) fn advance(&mut self, count: usize) {
         self.rest = &self.rest[count..];
@@ -78,10 +89,10 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Steps over white space and then `byte`, if that is what comes; else only over white space.
+    /// Steps over white space, and over `byte` if it is the next byte then.
     #[inline(always)]
     pub(super) fn take_token(&mut self, byte: u8) -> bool {
-        // White space before a colon or a comma is rare, so look for it second.
+        // White space before a colon or a comma is rare, so it is looked for second.
         self.take(byte) || {
             self.skip_space();
             self.take(byte)
@@ -96,17 +107,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What was read since `start`, an earlier state of this cursor.
+    /// Returns the bytes read since `start`, an earlier state of this cursor.
     #[inline(always)]
     pub(super) fn since(&self, start: &Cursor<'a>) -> &'a [u8] {
         &start.rest[..start.rest.len() - self.rest.len()]
     }
 
-    /// The error for a byte that cannot stand here: `error`, unless the text just ends.
+    /// Returns the error for a byte that cannot stand here: `error`, or `Truncated` if the text ends
+    /// here.
     #[cold]
     pub(super) fn unexpected(&self, error: EventError) -> EventError {
         if self.peek().is_some() { error } else { EventError::Truncated }
     }
+}
+
+/// Returns `text` without the white space at its beginning.
+#[inline(always)]
+pub(super) fn without_space(text: &[u8]) -> &[u8] {
+    let mut cursor = Cursor::new(text);
+    cursor.skip_space();
+    cursor.rest()
 }
 
 #[cfg(test)]
@@ -124,6 +144,7 @@ mod tests {
                 let seen = cursor.rest().len().min(WORD_BYTES);
                 expected[..seen].copy_from_slice(&cursor.rest()[..seen]);
                 assert_eq!(cursor.word(), u64::from_le_bytes(expected), "{at} of {len}");
+                assert_eq!(cursor.offset(), at);
             }
         }
     }

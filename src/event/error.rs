@@ -1,51 +1,56 @@
-//! Why a body is not an event: one variant a cause, each with its sentence and its label.
+//! Why a body is not an event, or not a list of events: one variant for each cause, with its sentence
+//! and its label.
+//!
+//! A wrong event has the same cause, and so the same sentence, alone and in a list. Only the causes
+//! that speak of where a text begins and ends are different in a list, where the end of the event is
+//! not the end of the body: [`FrameError`] holds those.
 
 use std::fmt;
 
-/// Why a body is not an event. Every one of them is the client's fault and is answered `400`.
+/// Why a text is not an event. Each of these is the client's fault and is answered `400`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventError {
-    /// Nothing, or nothing but white space.
+    /// The text is empty, or only white space.
     Empty,
-    /// U+FEFF first, which RFC 8259 section 8.1 forbids to send.
+    /// The text begins with U+FEFF, which RFC 8259 section 8.1 forbids to send.
     ByteOrderMark,
-    /// The first byte opens no object.
+    /// The first byte does not open an object.
     NotObject,
     /// The text ends before it is complete.
     Truncated,
-    /// Something other than white space after the object.
+    /// Another byte than white space follows the object.
     TrailingBytes,
-    /// No string where the name of a member must stand; also after a trailing comma.
+    /// No string stands where the name of a member must stand; also after a trailing comma.
     NameExpected,
-    /// No colon after the name of a member.
+    /// No colon follows the name of a member.
     ColonExpected,
-    /// A byte that begins no value, or a misspelt literal.
+    /// A byte cannot begin a value, or a literal is misspelt.
     ValueExpected,
-    /// Neither a comma nor the matching closing bracket after a value.
+    /// Neither a comma nor the matching closing bracket follows a value.
     CommaExpected,
-    /// U+0000 to U+001F raw in a string.
+    /// One of U+0000 to U+001F stands in a string without an escape.
     ControlCharacter,
-    /// A backslash that is not followed by an escape of RFC 8259 section 7.
+    /// A backslash does not begin an escape of RFC 8259 section 7.
     EscapeInvalid,
-    /// Half of a UTF-16 surrogate pair in `\u` escapes.
+    /// A `\u` escape is one half of a UTF-16 surrogate pair, and the other half is missing.
     SurrogateLone,
-    /// A string that is not UTF-8.
+    /// A string is not UTF-8.
     Utf8Invalid,
-    /// A number outside the grammar of RFC 8259 section 6.
+    /// A number is outside the grammar of RFC 8259 section 6.
     NumberInvalid,
-    /// A member nested deeper than [`JSON_DEPTH_MAX`](crate::limits::JSON_DEPTH_MAX).
+    /// A member is nested deeper than [`JSON_DEPTH_MAX`](crate::limits::JSON_DEPTH_MAX).
     TooDeep,
-    /// No member `userId`.
+    /// There is no member `userId`.
     UserIdMissing,
-    /// `userId` is valid JSON, but no string.
+    /// `userId` is valid JSON, but not a string.
     UserIdNotString,
     /// `userId` is the empty string.
     UserIdEmpty,
     /// `userId` is longer than [`USER_ID_BYTES_MAX`](crate::limits::USER_ID_BYTES_MAX).
     UserIdTooLong,
-    /// No member `value`.
+    /// There is no member `value`.
     ValueMissing,
-    /// `value` is valid JSON, but no number.
+    /// `value` is valid JSON, but not a number.
     ValueNotNumber,
     /// `value` rounds to an infinity.
     ValueOutOfRange,
@@ -78,13 +83,13 @@ impl EventError {
         Self::ValueOutOfRange,
     ];
 
-    /// One sentence: what was wrong and what would be right. Holds no quote, backslash or control
-    /// character, so that it can stand in a JSON string as it is.
+    /// Returns one sentence: what is wrong, and what is right. It holds no quote, backslash or control
+    /// character, so it can stand in a JSON string as it is.
     pub const fn message(self) -> &'static str {
         self.texts().1
     }
 
-    /// A short label in snake_case, for metrics.
+    /// Returns a short label in snake_case, for metrics.
     pub const fn reason(self) -> &'static str {
         self.texts().0
     }
@@ -97,11 +102,11 @@ impl EventError {
             }
             Self::ByteOrderMark => (
                 "byte_order_mark",
-                "The body begins with a byte order mark; JSON must be sent without one.",
+                "A byte order mark stands before an event; JSON must be sent without one.",
             ),
             Self::NotObject => (
                 "not_an_object",
-                "The body is not a JSON object; it must be one, with userId and value.",
+                "An event is not a JSON object; it must be one, with userId and value.",
             ),
             Self::Truncated => (
                 "json_truncated",
@@ -188,32 +193,194 @@ impl fmt::Display for EventError {
 
 impl std::error::Error for EventError {}
 
+/// Why a body is not a list of events although no event in it is wrong in itself. Each of these is
+/// the client's fault and is answered `400`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FrameError {
+    /// The first byte that is not white space begins neither an array nor an object.
+    StartUnexpected,
+    /// A line ends in the middle of an event.
+    LineTooShort,
+    /// Another byte than white space follows an event on its line.
+    LineTooLong,
+    /// The body ends between two events of an array, or before the first one.
+    ArrayNotClosed,
+    /// Neither a comma nor the closing bracket follows an event of an array.
+    CommaExpected,
+    /// A comma stands before the first event of an array, after the last one, or after a comma.
+    CommaExtra,
+    /// Another byte than white space follows the array.
+    TrailingBytes,
+}
+
+impl FrameError {
+    /// Every variant once, in the order of declaration.
+    pub const ALL: [FrameError; 7] = [
+        Self::StartUnexpected,
+        Self::LineTooShort,
+        Self::LineTooLong,
+        Self::ArrayNotClosed,
+        Self::CommaExpected,
+        Self::CommaExtra,
+        Self::TrailingBytes,
+    ];
+
+    /// Returns one sentence as [`EventError::message`] does.
+    pub const fn message(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// Returns a short label in snake_case, for metrics. It is not the label of an [`EventError`].
+    pub const fn reason(self) -> &'static str {
+        self.texts().0
+    }
+
+    const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StartUnexpected => (
+                "list_start_unexpected",
+                "The body begins with neither an array nor an object; it must be a JSON array of \
+                 events, or one event on each line.",
+            ),
+            Self::LineTooShort => (
+                "line_too_short",
+                "A line ends in the middle of an event; an event must stand on one line, or in a \
+                 JSON array of events.",
+            ),
+            Self::LineTooLong => (
+                "line_too_long",
+                "More bytes follow an event on its line; each event must stand on a line of its \
+                 own, without commas between the lines.",
+            ),
+            Self::ArrayNotClosed => (
+                "array_not_closed",
+                "The body ends before the array of events is closed; it must end with a closing \
+                 bracket.",
+            ),
+            Self::CommaExpected => (
+                "array_comma_expected",
+                "An event of the array is followed by something unexpected; a comma or the \
+                 closing bracket must follow it.",
+            ),
+            Self::CommaExtra => (
+                "array_comma_extra",
+                "An event is missing beside a comma of the array; a comma must stand between two \
+                 events, and nowhere else.",
+            ),
+            Self::TrailingBytes => (
+                "array_trailing_bytes",
+                "More bytes follow the array of events; the body must end with the array.",
+            ),
+        }
+    }
+}
+
+/// Why a body is not a list of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventsCause {
+    /// An event is wrong, as it would be alone.
+    Event(EventError),
+    /// The text around the events is wrong.
+    Frame(FrameError),
+}
+
+impl EventsCause {
+    /// Returns the sentence of the cause.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Event(error) => error.message(),
+            Self::Frame(error) => error.message(),
+        }
+    }
+
+    /// Returns the label of the cause.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Event(error) => error.reason(),
+            Self::Frame(error) => error.reason(),
+        }
+    }
+}
+
+impl From<EventError> for EventsCause {
+    fn from(error: EventError) -> Self {
+        Self::Event(error)
+    }
+}
+
+impl From<FrameError> for EventsCause {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+/// Why a body is not a list of events, and where: the first fault in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventsError {
+    /// What is wrong.
+    pub cause: EventsCause,
+    /// The number of the wrong event, from 0. For a fault behind the last event, or where an event
+    /// is missing, the number of events before it.
+    pub index: usize,
+    /// The line of the body that holds the byte at `offset`, from 1. A line feed ends a line.
+    pub line: usize,
+    /// The position in the body of the fault's first byte, from 0.
+    ///
+    /// The fault in a text is the first character, or the first escape of a string, that cannot stand
+    /// where it stands: no text after it can make it right. If a text ends too early, the fault is its end: the line
+    /// feed, or the end of the body. An event that is a valid JSON object, but whose `userId` or
+    /// `value` is wrong, is a fault as a whole, so this is the position of its opening brace.
+    pub offset: usize,
+}
+
+impl fmt::Display for EventsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cause, index, line, offset } = self;
+        write!(f, "event {index}, line {line}, byte {offset}: {}", cause.message())
+    }
+}
+
+impl std::error::Error for EventsError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::{JSON_DEPTH_MAX, USER_ID_BYTES_MAX};
 
+    fn causes() -> Vec<EventsCause> {
+        let events = EventError::ALL.map(EventsCause::Event);
+        let frames = FrameError::ALL.map(EventsCause::Frame);
+        [&events[..], &frames[..]].concat()
+    }
+
     #[test]
     fn every_message_can_stand_in_a_json_string_as_it_is() {
-        for error in EventError::ALL {
-            let message = error.message();
+        for cause in causes() {
+            let message = cause.message();
             let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
             assert!(message.bytes().all(plain), "{message}");
             assert!(message.ends_with('.') && message.contains(';'), "{message}");
-            assert_eq!(error.to_string(), message);
         }
     }
 
     #[test]
     fn every_reason_is_a_label_of_its_own() {
-        for (index, error) in EventError::ALL.iter().enumerate() {
-            let reason = error.reason();
+        let causes = causes();
+        for (index, cause) in causes.iter().enumerate() {
+            let reason = cause.reason();
             assert!(reason.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'8')), "{reason}");
-            assert!(
-                EventError::ALL[..index].iter().all(|earlier| earlier.reason() != reason),
-                "{reason}"
-            );
+            assert!(causes[..index].iter().all(|earlier| earlier.reason() != reason), "{reason}");
         }
+    }
+
+    #[test]
+    fn an_error_prints_its_message_and_its_place() {
+        let error = EventError::ValueMissing;
+        assert_eq!(error.to_string(), error.message());
+        let cause = EventsCause::Event(error);
+        let error = EventsError { cause, index: 2, line: 3, offset: 40 };
+        let expected = format!("event 2, line 3, byte 40: {}", cause.message());
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

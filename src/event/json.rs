@@ -1,17 +1,18 @@
 //! Objects, arrays and members: RFC 8259 sections 2 to 5.
 //!
-//! The outer object is read member by member; the two that count are kept, each overwriting its
-//! predecessor, so that of a repeated member the last one counts and an earlier one of the wrong
-//! type does no harm. Every other value is only proved to be JSON. It may be nested, and a client
-//! chooses how deep, so that is no recursion but a stack of one bit a level.
+//! The outer object is read member by member. The last `userId` and the last `value` are kept, so of
+//! a repeated member the last one counts, and an earlier one of the wrong type does no harm. Every
+//! other value is only proved to be JSON. The client chooses how deep a value is nested, so values
+//! are not read by recursion: a stack holds one bit for each level.
 
-use super::EventError;
 use super::cursor::Cursor;
+use super::error::EventError;
+use super::model::{Event, Scratch};
 use super::number::Number;
 use super::string::RawString;
-use crate::limits::JSON_DEPTH_MAX;
+use crate::limits::{JSON_DEPTH_MAX, USER_ID_BYTES_MAX};
 
-/// The members of an event, each as its last occurrence left it; the text around them is valid.
+/// The members of an event, each from its last occurrence. The text around them is valid.
 pub(super) struct Members<'a> {
     /// `UserIdMissing` and `UserIdNotString` are the only errors.
     pub(super) user_id: Result<RawString<'a>, EventError>,
@@ -19,37 +20,65 @@ pub(super) struct Members<'a> {
     pub(super) value: Result<f64, EventError>,
 }
 
-/// Reads a body that must be one object and nothing else.
-pub(super) fn read_members(body: &[u8]) -> Result<Members<'_>, EventError> {
-    let mut members =
-        Members { user_id: Err(EventError::UserIdMissing), value: Err(EventError::ValueMissing) };
-    let mut cursor = Cursor::new(body);
+impl<'a> Members<'a> {
+    /// Returns the event that has these members.
+    #[inline(always)]
+    pub(super) fn into_event<'s>(self, scratch: &'s mut Scratch) -> Result<Event<'s>, EventError>
+    where
+        'a: 's,
+    {
+        let user_id = user_id(self.user_id?, scratch)?;
+        Ok(Event { user_id, value: self.value? })
+    }
+}
 
-    if !cursor.take_token(b'{') {
-        return Err(no_object(&cursor));
+fn user_id<'a>(raw: RawString<'a>, scratch: &'a mut Scratch) -> Result<&'a [u8], EventError> {
+    let id = raw.unescape(&mut scratch.bytes).ok_or(EventError::UserIdTooLong)?;
+    match id.len() {
+        0 => Err(EventError::UserIdEmpty),
+        1..=USER_ID_BYTES_MAX => Ok(id),
+        _ => Err(EventError::UserIdTooLong),
     }
-    cursor.skip_space();
-    if !cursor.take(b'}') {
-        loop {
-            match read_name(&mut cursor)? {
-                Name::UserId => members.user_id = read_user_id(&mut cursor)?,
-                Name::Value => members.value = read_value(&mut cursor)?,
-                Name::Other => skip_value(&mut cursor)?,
-            }
-            if cursor.take_token(b',') {
-                cursor.skip_space();
-            } else if cursor.take(b'}') {
-                break;
-            } else {
-                return Err(cursor.unexpected(EventError::CommaExpected));
-            }
-        }
-    }
+}
+
+/// Reads a text that must be one object and nothing else.
+#[inline(always)]
+pub(super) fn read_text<'a>(cursor: &mut Cursor<'a>) -> Result<Members<'a>, EventError> {
+    let members = read_object(cursor)?;
     cursor.skip_space();
     if cursor.peek().is_some() {
         return Err(EventError::TrailingBytes);
     }
     Ok(members)
+}
+
+/// Reads one object up to its closing brace.
+#[inline(always)]
+pub(super) fn read_object<'a>(cursor: &mut Cursor<'a>) -> Result<Members<'a>, EventError> {
+    let mut members =
+        Members { user_id: Err(EventError::UserIdMissing), value: Err(EventError::ValueMissing) };
+
+    if !cursor.take_token(b'{') {
+        return Err(no_object(cursor));
+    }
+    cursor.skip_space();
+    if cursor.take(b'}') {
+        return Ok(members);
+    }
+    loop {
+        match read_name(cursor)? {
+            Name::UserId => members.user_id = read_user_id(cursor)?,
+            Name::Value => members.value = read_value(cursor)?,
+            Name::Other => skip_value(cursor)?,
+        }
+        if cursor.take_token(b',') {
+            cursor.skip_space();
+        } else if cursor.take(b'}') {
+            return Ok(members);
+        } else {
+            return Err(cursor.unexpected(EventError::CommaExpected));
+        }
+    }
 }
 
 #[cold]
@@ -67,14 +96,14 @@ enum Name {
     Other,
 }
 
-/// Reads a member's name, its colon and the white space about it; stops before the value.
+/// Reads a member's name, its colon and the white space around the colon; stops before the value.
 #[inline(always)]
 fn read_name(cursor: &mut Cursor<'_>) -> Result<Name, EventError> {
     const USER_ID: u64 = u64::from_le_bytes(*b"\"userId\"");
     const VALUE: u64 = u64::from_le_bytes(*b"\"value\"\0");
     const SEVEN_BYTES: u64 = u64::MAX >> 8;
 
-    // Both names as they are nearly always written, quotes included, are one comparison each.
+    // One comparison finds each of the two names, quotes included, as it is nearly always written.
     let word = cursor.word();
     let name = if word == USER_ID {
         cursor.advance(8);
@@ -92,7 +121,7 @@ fn read_name(cursor: &mut Cursor<'_>) -> Result<Name, EventError> {
     Ok(name)
 }
 
-/// Any name at all; it may still be one of the two, written with escapes.
+/// Reads any name. It may still be one of the two, written with escapes.
 #[cold]
 fn read_other_name(cursor: &mut Cursor<'_>) -> Result<Name, EventError> {
     if !cursor.take(b'"') {
@@ -127,7 +156,7 @@ fn read_value(cursor: &mut Cursor<'_>) -> Result<Result<f64, EventError>, EventE
     Ok(Err(EventError::ValueNotNumber))
 }
 
-/// Proves that one value, however nested, is JSON.
+/// Steps over one value of any type and proves that it is JSON.
 #[inline(never)]
 fn skip_value(cursor: &mut Cursor<'_>) -> Result<(), EventError> {
     let mut nesting = Nesting::default();
@@ -135,8 +164,8 @@ fn skip_value(cursor: &mut Cursor<'_>) -> Result<(), EventError> {
         // Here a value must begin. An array or object that is not empty begins another one.
         match cursor.peek() {
             Some(b'{') => {
-                cursor.advance(1);
                 nesting.open(Bracket::Object)?;
+                cursor.advance(1);
                 cursor.skip_space();
                 if cursor.peek() != Some(b'}') {
                     read_name(cursor)?;
@@ -144,8 +173,8 @@ fn skip_value(cursor: &mut Cursor<'_>) -> Result<(), EventError> {
                 }
             }
             Some(b'[') => {
-                cursor.advance(1);
                 nesting.open(Bracket::Array)?;
+                cursor.advance(1);
                 cursor.skip_space();
                 if cursor.peek() != Some(b']') {
                     continue;
@@ -153,7 +182,7 @@ fn skip_value(cursor: &mut Cursor<'_>) -> Result<(), EventError> {
             }
             _ => skip_scalar(cursor)?,
         }
-        // Here a value has ended, or nothing stands between two brackets. Close all that closes.
+        // Here a value has ended, or an array or object is empty. Close every bracket that ends here.
         loop {
             let Some(bracket) = nesting.innermost() else { return Ok(()) };
             if cursor.take_token(bracket.closing()) {
@@ -188,15 +217,14 @@ fn skip_scalar(cursor: &mut Cursor<'_>) -> Result<(), EventError> {
 }
 
 fn skip_literal(cursor: &mut Cursor<'_>, literal: &[u8]) -> Result<(), EventError> {
-    let rest = cursor.rest();
-    if rest.starts_with(literal) {
+    if cursor.rest().starts_with(literal) {
         cursor.advance(literal.len());
-        Ok(())
-    } else if literal.starts_with(rest) {
-        Err(EventError::Truncated)
-    } else {
-        Err(EventError::ValueExpected)
+        return Ok(());
     }
+    // The fault is the first byte that differs.
+    let equal_count = literal.iter().zip(cursor.rest()).take_while(|(a, b)| a == b).count();
+    cursor.advance(equal_count);
+    Err(cursor.unexpected(EventError::ValueExpected))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -214,14 +242,14 @@ impl Bracket {
     }
 }
 
-/// The brackets that are open, the innermost in the lowest bit; a set bit is an object.
+/// The open brackets, the innermost in the lowest bit; a set bit is an object.
 #[derive(Default)]
 struct Nesting {
     objects: u128,
     depth: usize,
 }
 
-// A bit a level.
+// One bit for each level.
 const _: () = assert!(JSON_DEPTH_MAX <= u128::BITS as usize);
 
 impl Nesting {

@@ -1,23 +1,37 @@
-//! The event body: JSON text in, user id and value out.
+//! The body of a request: JSON text in, user ids and values out.
 //!
-//! One walk over the bytes does everything: it proves that the body is exactly one JSON text
-//! (RFC 8259) and remembers where the two members stand that count. There is no tree, no
-//! allocation, no recursion and no copy but that of an id with escapes. No second parser takes a
-//! short cut for the usual body either: the one parser works in words of eight bytes (`cursor`),
-//! which makes the usual body cheap and leaves nothing to disagree with.
+//! [`parse()`] reads one event, the body of `/event`. [`Events`] reads many, the body of `/events`: a
+//! JSON array, or one event on each line (NDJSON). Both read an event with the same code, so an event
+//! has one verdict and one sentence in every kind of body.
 //!
-//! Left out: what an event means (`app`), and any JSON that is not an event.
+//! One walk over the bytes does everything: it proves that a text is exactly one JSON object
+//! (RFC 8259) and remembers where the two members stand that count. There is no tree, no allocation
+//! and no recursion, and nothing is copied but an id with escapes.
+//!
+//! There are two readers of an event. `json` reads any text, in words of eight bytes (`cursor`).
+//! `usual` reads only the text that nearly all clients send, in half of the time. It accepts nothing
+//! that `json` refuses, it refuses nothing, and what it does not recognize it leaves to `json`.
+//!
+//! Left out: the meaning of an event (`app`), and any JSON that is not an event.
 //!
 //! ```text
-//! mod     what the caller sees            json    objects, arrays, members, depth
-//! error   one variant a cause             string  the closing quote, escapes, UTF-8
-//! cursor  a position; eight bytes a look  number  the grammar, the nearest double
+//! one     one event in a body             json    objects, arrays, members, depth
+//! many    arrays and lines of events      string  the closing quote, escapes, UTF-8
+//! usual   the text that clients send      number  the grammar, the nearest double
+//! plain   sixteen bytes in one look       cursor  a position; eight bytes in one look
+//! model   an event                        error   one variant for each cause
+//! oracle, many_oracle                     the readers of one and of many, written again for tests
 //! ```
 
 mod cursor;
 mod error;
 mod json;
+mod many;
+#[cfg(any(test, fuzzing))]
+mod many_oracle;
+mod model;
 mod number;
+mod one;
 #[cfg(any(test, fuzzing))]
 mod oracle;
 mod plain;
@@ -26,68 +40,11 @@ mod string;
 mod tests;
 mod usual;
 
-pub use error::EventError;
+pub use error::{EventError, EventsCause, EventsError, FrameError};
+pub use many::Events;
+#[cfg(any(test, fuzzing))]
+pub use many_oracle::fuzz_events;
+pub use model::{Event, Scratch};
+pub use one::parse;
 #[cfg(any(test, fuzzing))]
 pub use oracle::fuzz;
-
-use crate::limits::USER_ID_BYTES_MAX;
-use string::RawString;
-
-/// A valid event. `parse` makes no other.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Event<'a> {
-    /// The unescaped id: 1 to [`USER_ID_BYTES_MAX`] bytes of UTF-8. Any character may stand in
-    /// it, U+0000 too.
-    pub user_id: &'a [u8],
-    /// Finite; the double nearest to the decimal text, ties to even. May be `-0.0`.
-    pub value: f64,
-}
-
-/// Room for one unescaped user id, owned by the caller and used again for each event.
-pub struct Scratch {
-    bytes: [u8; USER_ID_BYTES_MAX],
-}
-
-impl Scratch {
-    /// Room that holds nothing yet.
-    pub const fn new() -> Self {
-        Self { bytes: [0; USER_ID_BYTES_MAX] }
-    }
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Reads an event from the whole content of a request.
-///
-/// The id is borrowed from `body`, or from `scratch` if it was written with escapes.
-///
-/// # Errors
-///
-/// The first fault in the JSON text if there is one, else what is wrong with `userId`, else what
-/// is wrong with `value`. Members are judged by their last occurrence.
-pub fn parse<'a>(body: &'a [u8], scratch: &'a mut Scratch) -> Result<Event<'a>, EventError> {
-    match usual::read(body) {
-        Some(event) => Ok(event),
-        None => parse_any(body, scratch),
-    }
-}
-
-/// Reads any event, the usual ones too.
-fn parse_any<'a>(body: &'a [u8], scratch: &'a mut Scratch) -> Result<Event<'a>, EventError> {
-    let members = json::read_members(body)?;
-    let user_id = user_id(members.user_id?, scratch)?;
-    Ok(Event { user_id, value: members.value? })
-}
-
-fn user_id<'a>(raw: RawString<'a>, scratch: &'a mut Scratch) -> Result<&'a [u8], EventError> {
-    let id = raw.unescape(&mut scratch.bytes).ok_or(EventError::UserIdTooLong)?;
-    match id.len() {
-        0 => Err(EventError::UserIdEmpty),
-        1..=USER_ID_BYTES_MAX => Ok(id),
-        _ => Err(EventError::UserIdTooLong),
-    }
-}

@@ -5,33 +5,33 @@
 //! frac   = "." 1*digit                        exp = ( "e" / "E" ) [ "-" / "+" ] 1*digit
 //! ```
 //!
-//! Digits are read up to eight in a look, without a branch on how many there are: the lengths of
-//! numbers vary from event to event, and a mispredicted branch costs more than the arithmetic.
-//! Rounding is exact from any length; the cheapest of three ways that applies is taken:
+//! Up to eight digits are read in one look, without a branch on their number: numbers differ in
+//! length from event to event, and a mispredicted branch costs more than the arithmetic.
+//! Rounding is exact for a number of any length. The first of three ways that applies is taken:
 //!
-//! 1. What fits in 53 bits, scaled by at most 10^22, is two exact doubles and one operation, which
-//!    IEEE 754 rounds correctly (Clinger, "How to read floating point numbers accurately", 1990).
-//! 2. What fits in 64 bits, divided by at most 10^19, is one integer division whose quotient has
-//!    bits to spare and whose remainder says whether more would follow. That covers the 17 digits
-//!    with which other languages print doubles. Of more digits the first 19 bound the number from
-//!    both sides, and nearly always both bounds round alike.
-//! 3. The rest, rare in events, goes to std.
+//! 1. Digits that fit in 53 bits, scaled by at most 10^22, are two exact doubles and one operation,
+//!    which IEEE 754 rounds correctly (Clinger, "How to read floating point numbers accurately", 1990).
+//! 2. Digits that fit in 64 bits, divided by at most 10^19, are one integer division. Its quotient
+//!    has more bits than a double, and its remainder shows whether the quotient is exact. This covers
+//!    the 17 digits with which other languages print doubles. Of more digits the first 19 bound the
+//!    number from both sides, and nearly always both bounds round to the same double.
+//! 3. std reads the rest, which is rare in events.
 
-use super::EventError;
 use super::cursor::{Cursor, WORD_BYTES, repeat};
+use super::error::EventError;
 
-/// A number, proved valid, not yet rounded.
+/// A valid number, not yet rounded.
 #[derive(Clone, Copy)]
 pub(super) struct Number<'a> {
     text: &'a [u8],
     is_negative: bool,
     digits: Digits,
-    /// What stands behind the `e`; zero if nothing does.
+    /// The number after the `e`; zero if there is no `e`.
     exponent: i64,
 }
 
 impl<'a> Number<'a> {
-    /// Reads a number. It ends where the grammar does; what may follow is the caller's affair.
+    /// Reads a number up to the first byte that cannot belong to it. The caller checks that byte.
     #[inline(always)]
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, EventError> {
         let start = cursor.clone();
@@ -42,10 +42,13 @@ impl<'a> Number<'a> {
                 cursor.advance(digits.text_bytes());
                 digits
             }
-            None => Digits::read(cursor)?,
+            None => match Digits::read(cursor) {
+                Ok(digits) => digits,
+                Err(error) => return Err(first_fault(start, cursor, error)),
+            },
         };
         if starts_with_zero && digits.integer_count > 1 {
-            return Err(EventError::NumberInvalid);
+            return Err(first_fault(start, cursor, EventError::NumberInvalid));
         }
         let exponent = match cursor.peek() {
             Some(b'e' | b'E') => read_exponent(cursor)?,
@@ -54,8 +57,9 @@ impl<'a> Number<'a> {
         Ok(Self { text: cursor.since(&start), is_negative, digits, exponent })
     }
 
-    /// The value of the digits that `word` begins with, and the bytes they take, where the usual way
-    /// is enough: up to seven digits, perhaps with a point among them, and no zero in front.
+    /// Returns the value of the digits at the beginning of `word`, and the number of bytes they take,
+    /// if they are at most seven, perhaps with a point among them, and do not begin with a zero that
+    /// the grammar forbids.
     #[inline(always)]
     pub(super) fn in_word(word: u64) -> Option<(f64, usize)> {
         let digits = Digits::in_word(word)?;
@@ -66,11 +70,11 @@ impl<'a> Number<'a> {
         if digits.fraction_count == 0 {
             return Some((integer, digits.integer_count));
         }
-        // Both are exact, so that the division rounds once, correctly.
+        // Both are exact, so the division rounds once, correctly.
         Some((integer / EXACT_POWERS_OF_TEN[digits.fraction_count], digits.text_bytes()))
     }
 
-    /// The nearest double, ties to even; an infinity if out of range.
+    /// Returns the nearest double, ties to even; an infinity if the number is out of range.
     #[inline(always)]
     pub(super) fn to_f64(self) -> f64 {
         // The number is `mantissa` × 10^`scale`, or a little more if digits were dropped.
@@ -95,11 +99,26 @@ impl<'a> Number<'a> {
         str::from_utf8(self.text)
             .ok()
             .and_then(|text| text.parse().ok())
-            .expect("JSON's numbers are ASCII and a subset of what std reads")
+            .expect("JSON's numbers are ASCII, and std reads all of them")
     }
 }
 
-/// The digits before and behind the point.
+/// Returns the first fault of a number that begins at `start` and has the fault `error` at the
+/// cursor: that one, unless the number begins with a zero that a digit follows. Moves the cursor to
+/// the fault.
+#[cold]
+#[inline(never)]
+fn first_fault<'a>(start: Cursor<'a>, cursor: &mut Cursor<'a>, error: EventError) -> EventError {
+    let mut second_digit = start;
+    second_digit.take(b'-');
+    if second_digit.take(b'0') && matches!(second_digit.peek(), Some(b'0'..=b'9')) {
+        *cursor = second_digit;
+        return EventError::NumberInvalid;
+    }
+    error
+}
+
+/// The digits before and after the point.
 #[derive(Clone, Copy, Default)]
 struct Digits {
     /// The first [`MANTISSA_DIGITS_MAX`] of them as one integer.
@@ -107,13 +126,13 @@ struct Digits {
     integer_count: usize,
     /// Zero where there is no point.
     fraction_count: usize,
-    /// How many at the end are not in `mantissa`.
+    /// The number of digits at the end that are not in `mantissa`.
     dropped_count: usize,
 }
 
 impl Digits {
-    /// The digits that `word` begins with, if they and what ends them lie within it: the usual
-    /// value. The point is taken out so that one conversion does for both sides.
+    /// Returns the digits at the beginning of `word` if they, and the byte after them, lie within it:
+    /// the usual value. The point is taken out so that one conversion reads both sides of it.
     #[inline(always)]
     fn in_word(word: u64) -> Option<Self> {
         let integer_count = leading_digits(word);
@@ -136,7 +155,7 @@ impl Digits {
         })
     }
 
-    /// Any digits, and a point where it may be.
+    /// Reads any number of digits, perhaps with a point among them.
     #[inline(never)]
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, EventError> {
         let mut digits = Self::default();
@@ -147,7 +166,7 @@ impl Digits {
         Ok(digits)
     }
 
-    /// Appends all digits up to something else; returns how many they were, at least one.
+    /// Appends all digits up to another byte. Returns their number, which is at least one.
     #[inline(always)]
     fn read_run(&mut self, cursor: &mut Cursor<'_>) -> Result<usize, EventError> {
         let mut run_count = 0;
@@ -170,12 +189,12 @@ impl Digits {
         Ok(run_count)
     }
 
-    /// Bytes that the digits and the point take.
+    /// Returns the number of bytes that the digits and the point take.
     fn text_bytes(self) -> usize {
         self.integer_count + self.fraction_count + usize::from(self.fraction_count > 0)
     }
 
-    /// The double nearest to these digits × 10^`scale`, if a division can tell.
+    /// Returns the double nearest to these digits × 10^`scale`, if a division decides it.
     #[inline(never)]
     fn divide(self, scale: i64) -> Option<f64> {
         let divisor_power = usize::try_from(scale.checked_neg()?).ok()?;
@@ -184,19 +203,19 @@ impl Digits {
             return None;
         }
         let quotient = divide_rounded(self.mantissa, divisor);
-        // What was dropped is less than one in the last place that was kept.
+        // The dropped digits are less than one in the last place that was kept.
         let is_decided =
             self.dropped_count == 0 || quotient == divide_rounded(self.mantissa + 1, divisor);
         is_decided.then_some(quotient)
     }
 }
 
-/// The double nearest to `dividend` / `divisor`, ties to even; neither may be zero.
+/// Returns the double nearest to `dividend` / `divisor`, ties to even; neither may be zero.
 fn divide_rounded(dividend: u64, divisor: u64) -> f64 {
     let dividend_shift = dividend.leading_zeros();
     let divisor_shift = divisor.leading_zeros();
-    // Both have their highest bit set, so the quotient is between 2^62 and 2^64: ten bits more
-    // than a double keeps. The lowest may thus stand for all that follow it.
+    // Both have their highest bit set, so the quotient is between 2^62 and 2^64: ten bits more than
+    // a double keeps. The lowest bit may thus stand for all bits that follow it.
     let dividend = u128::from(dividend << dividend_shift) << 63;
     let divisor = u128::from(divisor << divisor_shift);
     let is_inexact = dividend % divisor != 0;
@@ -207,7 +226,8 @@ fn divide_rounded(dividend: u64, divisor: u64) -> f64 {
     quotient as f64 * f64::from_bits(u64::from(exponent) << (f64::MANTISSA_DIGITS - 1))
 }
 
-/// Reads an exponent from its `e`; one of too many digits to count is as good as an infinite one.
+/// Reads an exponent from its `e` on. One with too many digits for an integer becomes the largest:
+/// the value is zero or infinite either way.
 #[cold]
 fn read_exponent(cursor: &mut Cursor<'_>) -> Result<i64, EventError> {
     cursor.advance(1);
@@ -223,21 +243,21 @@ fn read_exponent(cursor: &mut Cursor<'_>) -> Result<i64, EventError> {
     Ok(if is_negative { -magnitude } else { magnitude })
 }
 
-/// How many of the bytes, from the lowest on, are ASCII digits.
+/// Returns the number of bytes, from the lowest on, that are ASCII digits.
 #[inline(always)]
 fn leading_digits(word: u64) -> usize {
-    // Digits become 0 to 9. Adding sets the high bit of what is 10 or more; it can carry only out
-    // of a byte that has it set already, so that the lowest mark is exact.
+    // Digits become 0 to 9. The addition sets the high bit of bytes that are 10 or more; it can carry
+    // only out of a byte whose high bit is set already, so the lowest mark is exact.
     let offset = word ^ ASCII_ZEROS;
     let others = (offset.wrapping_add(repeat(0x80 - 10)) | offset) & repeat(0x80);
     others.trailing_zeros() as usize / 8
 }
 
-/// The integer that the lowest `count` bytes, ASCII digits, are in decimal.
+/// Returns the integer that the lowest `count` bytes, which are ASCII digits, mean in decimal.
 #[inline(always)]
 fn decimal(word: u64, count: usize) -> u64 {
-    // The missing digits become zeros in front, so that eight digits are the only case. Then
-    // neighbours are joined: to pairs, and with two multiplications to fours and to eight.
+    // The missing digits become zeros in front, so there are always eight digits. Then neighbours are
+    // joined: first to pairs, then with two multiplications to fours and to eight.
     let digits = (word ^ ASCII_ZEROS).unbounded_shl(8 * (WORD_BYTES - count) as u32);
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     const EVEN_PAIRS: u64 = 0x0000_00FF_0000_00FF;
@@ -250,12 +270,12 @@ fn decimal(word: u64, count: usize) -> u64 {
 
 const ASCII_ZEROS: u64 = repeat(b'0');
 
-/// Decimal digits that always fit in a `u64`, and one more in the last place too.
+/// The number of decimal digits that always fit in a `u64`, even with one added in the last place.
 const MANTISSA_DIGITS_MAX: usize = 19;
-/// Every integer up to here is a double.
+/// Every integer up to this one is a double.
 const EXACT_INTEGER_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
 
-/// The powers of ten that are a `u64`.
+/// The powers of ten that fit in a `u64`.
 const POWERS_OF_TEN: [u64; MANTISSA_DIGITS_MAX + 1] = {
     let mut powers = [1; MANTISSA_DIGITS_MAX + 1];
     let mut exponent = 1;
@@ -305,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_short_number_is_the_same_in_a_word_as_in_a_run() {
-        // Every arrangement of what matters, in front of every terminator.
+        // Every arrangement of the bytes that matter, before every terminator.
         let alphabet = b"079.,}e";
         let length = if cfg!(miri) { 3 } else { WORD_BYTES as u32 };
         for choice in 0..alphabet.len().pow(length) {
@@ -358,7 +378,8 @@ mod tests {
         }
     }
 
-    /// Whether no neighbour of `double` is nearer to the quotient: in integers, all times 2^200.
+    /// Returns whether no neighbour of `double` is nearer to the quotient. Computes in integers, all
+    /// of them times 2^200.
     fn is_nearest(double: f64, dividend: u64, divisor: u64) -> bool {
         let exact = BigUint::from(dividend) << 200;
         let distance = |bits: u64| {

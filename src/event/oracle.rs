@@ -1,10 +1,11 @@
-//! The parser written a second time, as plainly as possible, and the assertions that tie the two
-//! together. A fuzz target is one call to `fuzz`; the tests call it too.
+//! The parser of one event written a second time, as plainly as possible, and the assertions that tie
+//! the two together. A fuzz target is one call to `fuzz`; the tests call it too.
 //!
 //! Plain means: characters instead of words, recursion instead of a bit stack, UTF-16 through std
-//! instead of arithmetic, and nothing shared with the parser but the limits.
+//! instead of arithmetic. It shares nothing with the parser but the limits.
 
-use super::{Event, Scratch, parse, parse_any};
+use super::model::{Event, Scratch};
+use super::one::{parse, parse_any};
 use crate::limits::{JSON_DEPTH_MAX, USER_ID_BYTES_MAX};
 
 /// Asserts all that must hold for any body.
@@ -16,7 +17,7 @@ pub fn fuzz(body: &[u8]) {
     // What an earlier event left in the scratch must not show.
     let mut scratch = Scratch { bytes: [b'?'; USER_ID_BYTES_MAX] };
     let outcome = parse(body, &mut scratch);
-    // The reader of usual texts is spared nothing: both say the same.
+    // The reader of the usual text and the reader of any text agree.
     assert_eq!(outcome, parse_any(body, &mut Scratch::new()));
     match (outcome, read_event(body)) {
         (Ok(event), Some((id, value))) => {
@@ -29,12 +30,12 @@ pub fn fuzz(body: &[u8]) {
     }
 }
 
-/// A valid body stays valid with white space about it, and with nothing else.
+/// A valid body stays valid with white space around it, and with nothing else.
 fn assert_surroundings_decide(body: &[u8], event: Event<'_>) {
     let mut scratch = Scratch::new();
     let spaced = [b" \r\n\t", body, b"\t\n\r "].concat();
     assert_eq!(parse(&spaced, &mut scratch), Ok(event));
-    // The same bytes with others behind them, which a look of eight bytes could see.
+    // The same bytes with others after them, which a look of eight bytes could see.
     let followed = [body, b"99999999"].concat();
     assert_eq!(parse(&followed[..body.len()], &mut scratch), Ok(event));
     assert!(parse(&followed, &mut scratch).is_err());
@@ -43,7 +44,7 @@ fn assert_surroundings_decide(body: &[u8], event: Event<'_>) {
     assert!(parse(&trimmed[..trimmed.len() - 1], &mut scratch).is_err());
 }
 
-/// The user id and the value of a valid body.
+/// Returns the user id and the value of a valid body.
 fn read_event(body: &[u8]) -> Option<(String, f64)> {
     let mut reader = Reader { text: str::from_utf8(body).ok()? };
     reader.skip_space();

@@ -1,13 +1,14 @@
-//! Sixteen bytes of a string at a look: how many of them are plain.
+//! Counts the plain characters among sixteen bytes of a string, in one look.
 //!
-//! On x86-64 a look is SSE2, which every such processor has, so nothing is detected at run time;
-//! elsewhere it is arithmetic on bytes, of which compilers make what the machine has.
+//! On x86-64 a look uses SSE2, which every such processor has, so nothing is detected at run time.
+//! Elsewhere it is a loop over bytes.
 
-/// Bytes of a look.
+/// Bytes of one look.
 pub(super) const LOOK_BYTES: usize = 16;
 
-/// How many bytes stand before the first that is no plain character of a JSON string: a quote, a
-/// backslash, a control character, or any byte that is not ASCII. [`LOOK_BYTES`] if all are plain.
+/// Returns the number of bytes before the first one that is not a plain character of a JSON string:
+/// a quote, a backslash, a control character, or a byte that is not ASCII. Returns [`LOOK_BYTES`] if
+/// all are plain.
 #[inline(always)]
 pub(super) fn plain_count(bytes: &[u8; LOOK_BYTES]) -> usize {
     #[cfg(target_arch = "x86_64")]
@@ -34,15 +35,15 @@ mod sse2 {
         let look = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
         // SAFETY: every x86-64 has SSE2.
         let special = unsafe { special(look) };
-        // The bit above the last byte's stops where nothing else does.
+        // The bit above that of the last byte ends the count if no other bit does.
         (special | 1 << 16).trailing_zeros() as usize
     }
 
-    /// A bit for each byte that is not plain.
+    /// Returns a set bit for each byte that is not plain.
     #[inline]
     #[target_feature(enable = "sse2")]
     fn special(look: __m128i) -> i32 {
-        // As signed numbers, bytes that are not ASCII are below the space too.
+        // As signed numbers, bytes that are not ASCII are below the space as well.
         let control_or_not_ascii = _mm_cmplt_epi8(look, _mm_set1_epi8(b' ' as i8));
         let quote = _mm_cmpeq_epi8(look, _mm_set1_epi8(b'"' as i8));
         let backslash = _mm_cmpeq_epi8(look, _mm_set1_epi8(b'\\' as i8));

@@ -1,14 +1,15 @@
 //! Strings: RFC 8259 section 7.
 //!
-//! One look at eight bytes finds whichever comes first of closing quote, backslash and control
-//! character, and notes on the way whether a byte is not ASCII; only then is UTF-8 checked, by
-//! std, once for the whole string (escapes are ASCII and cannot mend or break it). Reading proves
-//! the string; unescaping, which only an id or a name with a backslash needs, comes after.
+//! One look at eight bytes finds the first closing quote, backslash or control character, and notes
+//! whether a byte before it is not ASCII. Only if there is such a byte, std checks that the string is
+//! UTF-8, once for the whole string: escapes are ASCII and cannot make UTF-8 valid or invalid.
+//! Reading proves that the string is valid. Unescaping is a step of its own, because only an id or a
+//! name with a backslash needs it.
 
-use super::EventError;
 use super::cursor::{Cursor, WORD_BYTES, repeat};
+use super::error::EventError;
 
-/// What stands between two quotes, proved valid, escapes as written.
+/// The text between two quotes: valid, its escapes as they were written.
 #[derive(Clone, Copy)]
 pub(super) struct RawString<'a> {
     text: &'a [u8],
@@ -16,7 +17,7 @@ pub(super) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
-    /// Reads a string whose opening quote has been taken, and takes the closing one.
+    /// Reads a string whose opening quote has been taken, and takes the closing quote.
     #[inline(always)]
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, EventError> {
         let start = cursor.clone();
@@ -34,24 +35,29 @@ impl<'a> RawString<'a> {
             cursor.advance(stops.trailing_zeros() as usize / 8);
             match cursor.peek() {
                 Some(b'"') => break,
-                Some(b'\\') => {
-                    let (_, escape_bytes) = decode_escape(cursor.rest())?;
-                    cursor.advance(escape_bytes);
-                    has_escapes = true;
+                Some(b'\\') => match decode_escape(cursor.rest()) {
+                    Ok((_, escape_bytes)) => {
+                        cursor.advance(escape_bytes);
+                        has_escapes = true;
+                    }
+                    Err(error) => return Err(first_fault(start, cursor, error)),
+                },
+                _ => {
+                    let error = cursor.unexpected(EventError::ControlCharacter);
+                    return Err(first_fault(start, cursor, error));
                 }
-                _ => return Err(cursor.unexpected(EventError::ControlCharacter)),
             }
         }
         let text = cursor.since(&start);
-        cursor.advance(1);
         if non_ascii != 0 && str::from_utf8(text).is_err() {
-            return Err(EventError::Utf8Invalid);
+            return Err(first_fault(start, cursor, EventError::Utf8Invalid));
         }
+        cursor.advance(1);
         Ok(Self { text, has_escapes })
     }
 
-    /// The unescaped bytes: the text itself where nothing is escaped, else written to `room`.
-    /// `None` if there is not room enough.
+    /// Returns the unescaped bytes: the text itself where nothing is escaped, else written to
+    /// `room`. Returns `None` if `room` is too small.
     #[inline(always)]
     pub(super) fn unescape<'b>(self, room: &'b mut [u8]) -> Option<&'b [u8]>
     where
@@ -61,10 +67,30 @@ impl<'a> RawString<'a> {
     }
 }
 
+/// Returns the first fault of a string that begins at `start` and has the fault `error` at the
+/// cursor: that one, unless bytes before it are not UTF-8. Moves the cursor to the fault.
+#[cold]
+#[inline(never)]
+fn first_fault<'a>(start: Cursor<'a>, cursor: &mut Cursor<'a>, error: EventError) -> EventError {
+    if let Err(fault) = str::from_utf8(cursor.since(&start)) {
+        // The end of the text may cut a character that is valid so far; nothing else may.
+        if fault.error_len().is_some() || cursor.peek().is_some() {
+            *cursor = start;
+            cursor.advance(fault.valid_up_to());
+            return EventError::Utf8Invalid;
+        }
+    }
+    if error == EventError::Truncated {
+        // The end of the text may also cut an escape, at whose backslash the cursor stands.
+        cursor.advance(cursor.rest().len());
+    }
+    error
+}
+
 #[cold]
 fn unescape<'b>(mut text: &[u8], room: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut len = 0;
-    // Runs between escapes are short: a plain loop finds the next backslash sooner than memchr.
+    // Runs between escapes are short: a plain loop finds the next backslash faster than memchr.
     while let Some(plain_bytes) = text.iter().position(|&byte| byte == b'\\') {
         let (plain, escaped) = text.split_at(plain_bytes);
         // `read` has decoded this escape before.
@@ -80,7 +106,8 @@ fn unescape<'b>(mut text: &[u8], room: &'b mut [u8]) -> Option<&'b [u8]> {
     Some(&room[..end])
 }
 
-/// Decodes the escape that `text` begins with: the character and the bytes the escape takes.
+/// Decodes the escape at the beginning of `text`. Returns the character, and the number of bytes of
+/// the escape.
 fn decode_escape(text: &[u8]) -> Result<(char, usize), EventError> {
     let character = match *text.get(1).ok_or(EventError::Truncated)? {
         b'u' => return decode_unicode_escape(text),
@@ -97,14 +124,17 @@ fn decode_escape(text: &[u8]) -> Result<(char, usize), EventError> {
     Ok((character, 2))
 }
 
-/// `\uXXXX`, or two of them if they are a surrogate pair.
+/// Decodes `\uXXXX`, or two of them if they are a surrogate pair.
 fn decode_unicode_escape(text: &[u8]) -> Result<(char, usize), EventError> {
     let unit = decode_code_unit(&text[2..])?;
     if let Some(character) = char::from_u32(u32::from(unit)) {
         return Ok((character, 6));
     }
-    let Some(second) = text[6..].strip_prefix(b"\\u") else {
-        return Err(EventError::SurrogateLone);
+    let second = match &text[6..] {
+        _ if unit >= LOW_SURROGATES_START => return Err(EventError::SurrogateLone),
+        [b'\\', b'u', second @ ..] => second,
+        [] | [b'\\'] => return Err(EventError::Truncated),
+        _ => return Err(EventError::SurrogateLone),
     };
     match char::decode_utf16([unit, decode_code_unit(second)?]).next() {
         Some(Ok(character)) => Ok((character, 12)),
@@ -112,9 +142,15 @@ fn decode_unicode_escape(text: &[u8]) -> Result<(char, usize), EventError> {
     }
 }
 
-/// Four hexadecimal digits of either case.
+/// The second half of a surrogate pair begins here; the first halves lie below.
+const LOW_SURROGATES_START: u16 = 0xDC00;
+
+/// Decodes four hexadecimal digits of either case.
 fn decode_code_unit(text: &[u8]) -> Result<u16, EventError> {
-    let digits = text.first_chunk::<4>().ok_or(EventError::Truncated)?;
+    let Some(digits) = text.first_chunk::<4>() else {
+        let are_digits = text.iter().all(u8::is_ascii_hexdigit);
+        return Err(if are_digits { EventError::Truncated } else { EventError::EscapeInvalid });
+    };
     let [a, b, c, d] = digits.map(|digit| u16::from(HEX_DIGITS[usize::from(digit)]));
     if (a | b | c | d) > 0xF {
         return Err(EventError::EscapeInvalid);
@@ -122,25 +158,25 @@ fn decode_code_unit(text: &[u8]) -> Result<u16, EventError> {
     Ok(a << 12 | b << 8 | c << 4 | d)
 }
 
-/// What each byte is worth as a hexadecimal digit; more than 15 if it is none.
+/// The value of each byte as a hexadecimal digit; more than 15 if it is not one.
 const HEX_DIGITS: [u8; 256] = {
-    let mut worth = [u8::MAX; 256];
+    let mut values = [u8::MAX; 256];
     let mut digit = 0;
     while digit < 16 {
-        worth[b"0123456789abcdef"[digit] as usize] = digit as u8;
-        worth[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
         digit += 1;
     }
-    worth
+    values
 };
 
 const HIGH_BITS: u64 = repeat(0x80);
 
 /// Marks quotes, backslashes and control characters in the high bit of their byte.
 ///
-/// The lowest mark is exact. Subtraction borrows from the byte above a marked one, so that marks
-/// above the lowest may be wrong; none is ever on a byte that is not ASCII. ("Determine if a word
-/// has a byte less than n", Anderson, Bit Twiddling Hacks.)
+/// The lowest mark is exact. Subtraction borrows from the byte above a marked one, so marks above the
+/// lowest may be wrong; but no mark is ever on a byte that is not ASCII. ("Determine if a word has a
+/// byte less than n", Anderson, Bit Twiddling Hacks.)
 #[inline(always)]
 fn stops(word: u64) -> u64 {
     let quote = (word ^ repeat(b'"')).wrapping_sub(repeat(1));
@@ -172,8 +208,8 @@ mod tests {
     fn hexadecimal_digits_are_those_of_std() {
         for byte in 0..=u8::MAX {
             let expected = char::from(byte).to_digit(16);
-            let worth = Some(HEX_DIGITS[usize::from(byte)].into()).filter(|&worth| worth < 16);
-            assert_eq!(worth, expected, "{byte:#04x}");
+            let value = Some(HEX_DIGITS[usize::from(byte)].into()).filter(|&value| value < 16);
+            assert_eq!(value, expected, "{byte:#04x}");
         }
     }
 
@@ -181,7 +217,7 @@ mod tests {
     fn every_code_unit_decodes_alone_unless_it_is_a_surrogate() {
         for unit in (0..=u16::MAX).step_by(if cfg!(miri) { 251 } else { 1 }) {
             let expected = char::from_u32(unit.into()).map(|c| (c, 6));
-            for text in [format!("\\u{unit:04x}"), format!("\\u{unit:04X}")] {
+            for text in [format!("\\u{unit:04x}\""), format!("\\u{unit:04X}\"")] {
                 let decoded = decode_escape(text.as_bytes());
                 assert_eq!(decoded, expected.ok_or(EventError::SurrogateLone), "{text}");
             }

@@ -1,4 +1,6 @@
-//! The event body from outside.
+//! The room from outside.
 
+mod many_properties;
+mod many_rows;
 mod properties;
 mod rows;

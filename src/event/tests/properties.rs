@@ -1,7 +1,7 @@
-//! Properties of all bodies: made valid, damaged, of tokens in any order, of any bytes.
+//! Properties of all bodies of one event: made valid, damaged, of tokens in any order, of any bytes.
 //!
-//! Two oracles stand against the parser: `oracle`, which knows the contract, and serde_json, which
-//! knows only JSON but was written by others.
+//! Two oracles stand against the parser: `oracle` follows the contract; serde_json reads only JSON,
+//! but others wrote it.
 
 use crate::event::{Event, EventError, Scratch, fuzz, parse};
 use crate::limits::USER_ID_BYTES_MAX;
@@ -123,8 +123,8 @@ proptest! {
     }
 }
 
-/// The contract in terms of serde_json. It stops at 128 levels, outer object included, where we
-/// take one more; no body here is so deep.
+/// The contract in terms of serde_json. It stops at 128 levels, the outer object included, where the
+/// parser takes one more; no body here is so deep.
 fn is_event_to_serde_json(body: &[u8]) -> bool {
     let Ok(Members(members)) = serde_json::from_slice(body) else {
         return false;
@@ -140,8 +140,8 @@ fn is_event_to_serde_json(body: &[u8]) -> bool {
         && members.iter().all(|(_, value)| is_json_to_serde_json(value))
 }
 
-/// A raw value has only been scanned, which lets lone surrogates pass; read its strings in full.
-/// (`serde_json::Value` would do, but takes no `1e400`.)
+/// Reads the strings in a raw value in full: serde_json only scans a raw value, so lone surrogates
+/// pass. (`serde_json::Value` cannot be used, because it does not take `1e400`.)
 fn is_json_to_serde_json(raw: &RawValue) -> bool {
     match raw.get().as_bytes()[0] {
         b'"' => serde_json::from_str::<String>(raw.get()).is_ok(),
@@ -180,9 +180,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A string in quotes; each character written as the next of `forms` says: 0 as it is, else as
-/// one or two `\u` escapes of either case, or the short escape if there is one.
-fn quote(text: &str, forms: &[usize]) -> String {
+/// Returns a string in quotes. Each character has the next of `forms`: 0 is the character itself, the
+/// others are one or two `\u` escapes of either case, or the short escape if there is one.
+pub(super) fn quote(text: &str, forms: &[usize]) -> String {
     let mut quoted = String::from("\"");
     for (character, form) in text.chars().zip(forms.iter().cycle()) {
         let short = "\"\\/\x08\x0c\n\r\t".find(character).map(|i| &r#""\/bfnrt"#[i..=i]);
@@ -203,12 +203,12 @@ fn quote(text: &str, forms: &[usize]) -> String {
     quoted + "\""
 }
 
-fn user_id() -> impl Strategy<Value = String> {
+pub(super) fn user_id() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z0-9_]{1,24}", ".{1,20}", vec(any::<char>(), 1..64).prop_map(String::from_iter)]
 }
 
 /// The text of a valid number, often near a border of the exact path.
-fn number() -> impl Strategy<Value = String> {
+pub(super) fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         "-?(0|[1-9][0-9]{0,8})(\\.[0-9]{1,8})?",
         "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][-+]?[0-9]{1,3})?",
@@ -223,7 +223,7 @@ fn json_string() -> impl Strategy<Value = String> {
 }
 
 /// The text of any valid value nested at most `depth` deep.
-fn json(depth: u32) -> impl Strategy<Value = String> {
+pub(super) fn json(depth: u32) -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         prop::sample::select(vec!["null", "true", "false", "1e400", "[]", "{}", "\"\""])
             .prop_map(String::from),
@@ -242,7 +242,7 @@ fn json(depth: u32) -> impl Strategy<Value = String> {
     })
 }
 
-fn token() -> impl Strategy<Value = &'static str> {
+pub(super) fn token() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "{",
         "}",
@@ -270,8 +270,8 @@ fn token() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// What takes the place of a byte: one that means something to JSON, any other, or none.
-fn damaged_byte() -> impl Strategy<Value = Option<u8>> {
+/// The replacement of a byte: one with a meaning in JSON, any other, or none.
+pub(super) fn damaged_byte() -> impl Strategy<Value = Option<u8>> {
     let meaningful = prop::sample::select(b"{}[]\",:\\u01eE+-. \n\0\x80\xC3".to_vec());
     prop_oneof![meaningful.prop_map(Some), any::<u8>().prop_map(Some), Just(None)]
 }

@@ -1,6 +1,6 @@
-//! Rows of bodies with their outcome: every rule of the contract, one line a case.
+//! Rows of bodies with their outcome: every rule of the contract, one line for each case.
 
-use crate::event::{EventError, Scratch, fuzz, parse};
+use crate::event::{EventError, Scratch, fuzz, fuzz_events, parse};
 use crate::limits::{JSON_DEPTH_MAX, USER_ID_BYTES_MAX};
 
 /// Bodies that are events: body, user id, value.
@@ -24,7 +24,7 @@ const ACCEPTED: &[(&str, &str, f64)] = &[
     // Names, compared after unescaping.
     (r#"{"user\u0049d":"a","v\u0061lue":1}"#,            "a",       1.0),
     (r#"{"\u0075\u0073\u0065\u0072\u0049\u0064":"a","value":1}"#, "a", 1.0),
-    // Repeated members: the last one counts, whatever the earlier ones were.
+    // Repeated members: the last one counts, and the earlier ones may have any type.
     (r#"{"userId":"a","userId":"b","value":1,"value":2}"#, "b",     2.0),
     (r#"{"userId":"\u0061","userId":"b","value":1}"#,    "b",       1.0),
     (r#"{"userId":"a","userId":"\u0062","value":1}"#,    "b",       1.0),
@@ -56,7 +56,7 @@ const NUMBERS: &[(&str, f64)] = &[
     ("9999999999999999999", 1e19), ("18446744073709551616", 18446744073709551616.0),
     ("18446744073709551617.5", 18446744073709551616.0), ("100000000000000000000", 1e20),
     ("0.1000000000000000055511151231257827021181583404541015625", 0.1),
-    // Ties and what breaks them a long way behind.
+    // Ties, and digits far behind that break them.
     ("1.00000000000000011102230246251565404236316680908203125", 1.0),
     ("1.00000000000000011102230246251565404236316680908203124", 1.0),
     ("1.00000000000000011102230246251565404236316680908203126", 1.0000000000000002),
@@ -129,10 +129,13 @@ const REFUSED: &[(&str, EventError)] = &[
     (r#"{"userId":"\u+061","value":1}"#,                  EventError::EscapeInvalid),
     (r#"{"userId":"\u006g","value":1}"#,                  EventError::EscapeInvalid),
     (r#"{"userId":"\ud83d\u","value":1}"#,                EventError::EscapeInvalid),
+    (r#"{"value":1,"userId":"\u00"}"#,                    EventError::EscapeInvalid),
+    (r#"{"value":1,"userId":"\u0g"#,                      EventError::EscapeInvalid),
     ("{\"x\":\"\\\n\",\"userId\":\"a\",\"value\":1}",     EventError::EscapeInvalid),
     (r#"{"userId":"\ud83d","value":1}"#,                  EventError::SurrogateLone),
     (r#"{"userId":"\ude00","value":1}"#,                  EventError::SurrogateLone),
     (r#"{"userId":"\ude00\ud83d","value":1}"#,            EventError::SurrogateLone),
+    (r#"{"value":1,"userId":"\ude00"#,                    EventError::SurrogateLone),
     (r#"{"userId":"\ud83d\ud83d","value":1}"#,            EventError::SurrogateLone),
     (r#"{"userId":"\ud83dx\ude00","value":1}"#,           EventError::SurrogateLone),
     (r#"{"userId":"\ud83d\n","value":1}"#,                EventError::SurrogateLone),
@@ -143,6 +146,7 @@ const REFUSED: &[(&str, EventError)] = &[
     (r#"{"userId":"a","value":-01}"#,                     EventError::NumberInvalid),
     (r#"{"userId":"a","value":00}"#,                      EventError::NumberInvalid),
     (r#"{"userId":"a","value":000000000000}"#,            EventError::NumberInvalid),
+    (r#"{"userId":"a","value":00."#,                      EventError::NumberInvalid),
     (r#"{"userId":"a","value":+1}"#,                      EventError::NumberInvalid),
     (r#"{"userId":"a","value":.5}"#,                      EventError::NumberInvalid),
     (r#"{"userId":"a","value":-.5}"#,                     EventError::NumberInvalid),
@@ -243,7 +247,7 @@ fn strings_that_are_not_utf8_are_refused_wherever_they_stand() {
 #[test]
 fn every_part_of_a_body_that_lacks_its_end_is_truncated() {
     let body =
-        br#"{ "a" : [ true , false, null, {"b":-1.5e+7} ], "userId":"\u00e9\n","value":-0.5e-2 }"#;
+        "{ \"a\" : [ true , false, null, {\"b\":-1.5e+7} ], \"userId\":\"\\u00e9\\ud83d\\uDE00\\n\u{10348}\",\"value\":-0.5e-2 }".as_bytes();
     assert!(parse(body, &mut Scratch::new()).is_ok());
     for len in 1..body.len() {
         check(&body[..len], Err(EventError::Truncated));
@@ -284,7 +288,7 @@ fn members_may_be_nested_128_deep() {
             check(nested(1_000).as_bytes(), Err(EventError::TooDeep));
         }
     }
-    // Every level remembers its own bracket.
+    // Each level has its own bracket.
     let alternating = format!(r#"{}0{}"#, r#"[{"a":"#.repeat(64), "}]".repeat(64));
     let body = format!(r#"{{"x":{alternating},"userId":"a","value":1}}"#);
     check(body.as_bytes(), Ok(("a", 1.0)));
@@ -293,11 +297,32 @@ fn members_may_be_nested_128_deep() {
     check(body.as_bytes(), Err(EventError::CommaExpected));
 }
 
-/// Parses a body and compares the outcome; values by their bits.
+#[test]
+fn the_first_fault_of_a_string_is_told() {
+    for (string, error) in [
+        (&b"\xFF\x01"[..], EventError::Utf8Invalid),
+        (b"\xFF\\x", EventError::Utf8Invalid),
+        (b"\xC3\\u00", EventError::Utf8Invalid),
+        (b"\xFF", EventError::Utf8Invalid),
+        (b"\xF0\x9F", EventError::Truncated),
+        (b"\x01\xFF\"", EventError::ControlCharacter),
+        (b"\\x\xFF\"", EventError::EscapeInvalid),
+    ] {
+        check(&[br#"{"userId":""#, string].concat(), Err(error));
+    }
+}
+
+/// Parses a body and compares the outcome, values by their bits. Then judges it as a list of events,
+/// in lines and in an array.
 fn check(body: &[u8], expected: Result<(&str, f64), EventError>) {
     let mut scratch = Scratch::new();
     let outcome = parse(body, &mut scratch).map(|event| (event.user_id, event.value.to_bits()));
     let expected = expected.map(|(id, value)| (id.as_bytes(), value.to_bits()));
     assert_eq!(outcome, expected, "{}", String::from_utf8_lossy(body));
     fuzz(body);
+    fuzz_events(body);
+    let usual = br#"{"userId":"a","value":1}"#.as_slice();
+    fuzz_events(&[usual, b"\n", body, b"\r\n", usual].concat());
+    fuzz_events(&[b"[".as_slice(), body, b"]"].concat());
+    fuzz_events(&[b"[".as_slice(), usual, b" ,", body, b"\n,", usual, b"]"].concat());
 }
