@@ -36,20 +36,13 @@ impl<'a> Number<'a> {
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, EventError> {
         let start = cursor.clone();
         let is_negative = cursor.take(b'-');
-        let starts_with_zero = cursor.peek() == Some(b'0');
         let digits = match Digits::in_word(cursor.word()) {
             Some(digits) => {
                 cursor.advance(digits.text_bytes());
                 digits
             }
-            None => match Digits::read(cursor) {
-                Ok(digits) => digits,
-                Err(error) => return Err(first_fault(start, cursor, error)),
-            },
+            None => Digits::read(cursor)?,
         };
-        if starts_with_zero && digits.integer_count > 1 {
-            return Err(first_fault(start, cursor, EventError::NumberInvalid));
-        }
         let exponent = match cursor.peek() {
             Some(b'e' | b'E') => read_exponent(cursor)?,
             _ => 0,
@@ -58,14 +51,10 @@ impl<'a> Number<'a> {
     }
 
     /// Returns the value of the digits at the beginning of `word`, and the number of bytes they take,
-    /// if they are at most seven, perhaps with a point among them, and do not begin with a zero that
-    /// the grammar forbids.
+    /// if they are valid and at most seven, perhaps with a point among them.
     #[inline(always)]
     pub(super) fn in_word(word: u64) -> Option<(f64, usize)> {
         let digits = Digits::in_word(word)?;
-        if digits.integer_count > 1 && word as u8 == b'0' {
-            return None;
-        }
         let integer = digits.mantissa as f64;
         if digits.fraction_count == 0 {
             return Some((integer, digits.integer_count));
@@ -103,21 +92,6 @@ impl<'a> Number<'a> {
     }
 }
 
-/// Returns the first fault of a number that begins at `start` and has the fault `error` at the
-/// cursor: that one, unless the number begins with a zero that a digit follows. Moves the cursor to
-/// the fault.
-#[cold]
-#[inline(never)]
-fn first_fault<'a>(start: Cursor<'a>, cursor: &mut Cursor<'a>, error: EventError) -> EventError {
-    let mut second_digit = start;
-    second_digit.take(b'-');
-    if second_digit.take(b'0') && matches!(second_digit.peek(), Some(b'0'..=b'9')) {
-        *cursor = second_digit;
-        return EventError::NumberInvalid;
-    }
-    error
-}
-
 /// The digits before and after the point.
 #[derive(Clone, Copy, Default)]
 struct Digits {
@@ -131,11 +105,15 @@ struct Digits {
 }
 
 impl Digits {
-    /// Returns the digits at the beginning of `word` if they, and the byte after them, lie within it:
-    /// the usual value. The point is taken out so that one conversion reads both sides of it.
+    /// Returns the digits at the beginning of `word` if they are valid, and they and the byte after
+    /// them lie within it: the usual value. The point is taken out so that one conversion reads both sides of it.
     #[inline(always)]
     fn in_word(word: u64) -> Option<Self> {
-        let integer_count = leading_digits(word);
+        let others = other_bytes(word);
+        let integer_count = lowest_place(others);
+        if integer_count > 1 && word as u8 == b'0' {
+            return None;
+        }
         if word.unbounded_shr(8 * integer_count as u32) as u8 != b'.' {
             let mantissa = decimal(word, integer_count);
             return (1..WORD_BYTES).contains(&integer_count).then_some(Self {
@@ -144,20 +122,26 @@ impl Digits {
                 ..Self::default()
             });
         }
+        // The mark of a point carries nothing into the byte above it, so the next mark is exact too.
+        let end = lowest_place(others & (others - 1));
+        let fraction_count = end - integer_count - 1;
+        if integer_count == 0 || fraction_count == 0 || end == WORD_BYTES {
+            return None;
+        }
         let integer = (1 << (8 * integer_count)) - 1;
         let joined = word & integer | word >> 8 & !integer;
-        let count = leading_digits(joined);
-        (0 < integer_count && integer_count < count && count < WORD_BYTES - 1).then(|| Self {
-            mantissa: decimal(joined, count),
-            integer_count,
-            fraction_count: count - integer_count,
-            dropped_count: 0,
-        })
+        let mantissa = decimal(joined, integer_count + fraction_count);
+        Some(Self { mantissa, integer_count, fraction_count, dropped_count: 0 })
     }
 
     /// Reads any number of digits, perhaps with a point among them.
     #[inline(never)]
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, EventError> {
+        let mut second = cursor.clone();
+        if second.take(b'0') && matches!(second.peek(), Some(b'0'..=b'9')) {
+            *cursor = second;
+            return Err(EventError::NumberInvalid);
+        }
         let mut digits = Self::default();
         digits.integer_count = digits.read_run(cursor)?;
         if cursor.take(b'.') {
@@ -246,11 +230,22 @@ fn read_exponent(cursor: &mut Cursor<'_>) -> Result<i64, EventError> {
 /// Returns the number of bytes, from the lowest on, that are ASCII digits.
 #[inline(always)]
 fn leading_digits(word: u64) -> usize {
+    lowest_place(other_bytes(word))
+}
+
+/// Marks the bytes that are not ASCII digits, in their high bit. The lowest mark is exact.
+#[inline(always)]
+fn other_bytes(word: u64) -> u64 {
     // Digits become 0 to 9. The addition sets the high bit of bytes that are 10 or more; it can carry
-    // only out of a byte whose high bit is set already, so the lowest mark is exact.
+    // only out of a byte whose high bit is set already, so marks up to the first such byte are exact.
     let offset = word ^ ASCII_ZEROS;
-    let others = (offset.wrapping_add(repeat(0x80 - 10)) | offset) & repeat(0x80);
-    others.trailing_zeros() as usize / 8
+    (offset.wrapping_add(repeat(0x80 - 10)) | offset) & repeat(0x80)
+}
+
+/// Returns the place of the lowest marked byte; the number of bytes in a word if there is none.
+#[inline(always)]
+fn lowest_place(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
 }
 
 /// Returns the integer that the lowest `count` bytes, which are ASCII digits, mean in decimal.
