@@ -1,20 +1,25 @@
 //! The event body beside the alternatives: serde_json, sonic-rs and simd-json on the same bytes.
 //!
-//! The alternatives read into the same typed struct, whose id is borrowed where it can be, and
-//! are spared what the contract adds (length of the id, depth, repeated members). simd-json
-//! unescapes in place, so it gets a fresh copy of the body each time; the copy, into a buffer it
-//! keeps, is part of its time, as it would be in a server that must keep its read buffer intact.
-//! Its other buffers are kept too.
+//! The alternatives read into the same typed struct, whose id is borrowed where it can be. They do not
+//! do what the contract adds (length of the id, depth, repeated members). simd-json unescapes in
+//! place, so it gets a fresh copy of the body each time. The copy is part of its time, as it would be
+//! in a server that must keep its read buffer intact. simd-json keeps its buffers, and the buffer for
+//! the copy.
 //!
-//! Each shape is one body, over and over, but `mixed`: 1,024 bodies like those of the challenge,
-//! ids and values of many lengths, so that no branch predictor can learn the text by heart. Its
-//! figure is for one body.
+//! Each shape of `event` is one body, read again and again, but `mixed` is 1,024 bodies like those of
+//! the challenge, with ids and values of many lengths, so that no branch predictor can learn the text.
+//! Its figure is for one body.
+//!
+//! `events` is 1,000 such events in one body: the figure is for 1,000 events, so a microsecond of it is
+//! a nanosecond for an event. Where a library has a reader of a stream of values, it reads the lines;
+//! simd-json has none and reads line by line. Arrays are read into a `Vec` that the library makes,
+//! since none of them has another way.
 
 // Of the function that criterion's macro makes.
 #![allow(missing_docs)]
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use millrace::event::{Scratch, parse};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use millrace::event::{Events, Scratch, parse};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -84,7 +89,7 @@ fn compare(c: &mut Criterion, shape: &str, bodies: &[String]) {
     group.finish();
 }
 
-/// The time of `count` calls, going round and round the bodies.
+/// Returns the time of `count` calls, which read the bodies in turn.
 fn time(count: u64, bodies: &[String], mut parse: impl FnMut(&[u8]) -> (usize, f64)) -> Duration {
     let start = Instant::now();
     for body in bodies.iter().cycle().take(count as usize) {
@@ -94,23 +99,130 @@ fn time(count: u64, bodies: &[String], mut parse: impl FnMut(&[u8]) -> (usize, f
 }
 
 fn mixed_bodies() -> Vec<String> {
-    let mut random = 42_u64;
-    let mut next = |bound| {
-        // Knuth's MMIX generator; its high bits are good enough here.
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % bound
-    };
+    let mut random = Random(42);
     (0..1024)
         .map(|_| {
-            format!(
-                r#"{{"userId": "user_{}", "value": {}.{}}}"#,
-                next(75_000),
-                next(1_000),
-                next(100)
-            )
+            let (user, whole, hundredths) =
+                (random.below(75_000), random.below(1_000), random.below(100));
+            format!(r#"{{"userId": "user_{user}", "value": {whole}.{hundredths}}}"#)
         })
         .collect()
+}
+
+fn events(c: &mut Criterion) {
+    let mut random = Random(42);
+    let bodies: Vec<String> = (0..EVENT_COUNT)
+        .map(|_| {
+            let (user, whole) = (random.below(75_000), random.below(1_000));
+            format!(r#"{{"userId":"user_{user}","value":{whole}.5}}"#)
+        })
+        .collect();
+    let lines = bodies.join("\n");
+    let array = format!("[{}]", bodies.join(","));
+    compare_lines(c, lines.as_bytes());
+    compare_array(c, array.as_bytes());
+}
+
+fn compare_lines(c: &mut Criterion, lines: &[u8]) {
+    let mut buffers = simd_json::Buffers::default();
+    let mut copy = Vec::with_capacity(lines.len());
+    compare_events(
+        c,
+        "events/lines",
+        lines,
+        |body| total(serde_json::Deserializer::from_slice(body).into_iter().map(Result::unwrap)),
+        // Its stream ends with an error; that it has read all is asserted.
+        |body| total(sonic_rs::Deserializer::from_slice(body).into_stream().map_while(Result::ok)),
+        |body| {
+            copy.clear();
+            copy.extend_from_slice(body);
+            copy.split_mut(|&byte| byte == b'\n').filter(|line| !line.is_empty()).fold(
+                (0, 0.0),
+                |(id_bytes, sum), line| {
+                    let event: TypedEvent<'_> =
+                        simd_json::serde::from_slice_with_buffers(line, &mut buffers)
+                            .expect("valid");
+                    (id_bytes + event.user_id.len(), sum + event.value)
+                },
+            )
+        },
+    );
+}
+
+fn compare_array(c: &mut Criterion, array: &[u8]) {
+    let mut buffers = simd_json::Buffers::default();
+    let mut copy = Vec::with_capacity(array.len());
+    compare_events(
+        c,
+        "events/array",
+        array,
+        |body| total(serde_json::from_slice::<Vec<_>>(body).expect("valid")),
+        |body| total(sonic_rs::from_slice::<Vec<_>>(body).expect("valid")),
+        |body| {
+            copy.clear();
+            copy.extend_from_slice(body);
+            let events: Vec<TypedEvent<'_>> =
+                simd_json::serde::from_slice_with_buffers(&mut copy, &mut buffers).expect("valid");
+            total(events)
+        },
+    );
+}
+
+/// Measures readers that return the bytes of all ids and the sum of all values.
+fn compare_events(
+    c: &mut Criterion,
+    name: &str,
+    body: &[u8],
+    mut serde_json: impl FnMut(&[u8]) -> (usize, f64),
+    mut sonic_rs: impl FnMut(&[u8]) -> (usize, f64),
+    mut simd_json: impl FnMut(&[u8]) -> (usize, f64),
+) {
+    let mut scratch = Scratch::new();
+    let mut millrace = |body: &[u8]| read_events(body, &mut scratch);
+    let expected = millrace(body);
+    assert_eq!(expected, serde_json(body));
+    assert_eq!(expected, sonic_rs(body));
+    assert_eq!(expected, simd_json(body));
+
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(EVENT_COUNT));
+    group.bench_function("millrace", |b| b.iter(|| millrace(black_box(body))));
+    group.bench_function("serde_json", |b| b.iter(|| serde_json(black_box(body))));
+    group.bench_function("sonic_rs", |b| b.iter(|| sonic_rs(black_box(body))));
+    group.bench_function("simd_json", |b| b.iter(|| simd_json(black_box(body))));
+    group.finish();
+}
+
+#[inline(never)]
+fn read_events(body: &[u8], scratch: &mut Scratch) -> (usize, f64) {
+    let mut events = Events::new(body);
+    let (mut id_bytes, mut sum) = (0, 0.0);
+    while let Some(event) = events.next(scratch) {
+        let event = event.expect("valid");
+        id_bytes += event.user_id.len();
+        sum += event.value;
+    }
+    (id_bytes, sum)
+}
+
+fn total<'a>(events: impl IntoIterator<Item = TypedEvent<'a>>) -> (usize, f64) {
+    events.into_iter().fold((0, 0.0), |(id_bytes, sum), event| {
+        (id_bytes + event.user_id.len(), sum + event.value)
+    })
+}
+
+/// Events in one body.
+const EVENT_COUNT: u64 = 1_000;
+
+/// Knuth's MMIX generator, whose high bits are good enough here.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
 }
 
 #[derive(Deserialize)]
@@ -130,6 +242,6 @@ fn configuration() -> Criterion {
 criterion_group! {
     name = benches;
     config = configuration();
-    targets = event
+    targets = event, events
 }
 criterion_main!(benches);
