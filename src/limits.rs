@@ -204,6 +204,8 @@ pub const NOTIFY_TIMEOUT_MS: u64 = 1_000;
 
 // A restart.
 
+/// How long a server waits until the process that starts its successor has done so.
+pub const STARTER_PATIENCE_MS: u64 = 5_000;
 /// How long a server and its successor wait for a sign of each other.
 pub const HANDOVER_PATIENCE_MS: u64 = 5_000;
 /// How long a hand-over may take in all while the server still serves: 50 million users take some

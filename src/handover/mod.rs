@@ -57,5 +57,6 @@ mod model;
 mod predecessor;
 mod successor;
 
+pub use greeting::CHANNEL_DESCRIPTOR;
 pub use predecessor::{Predecessor, Word};
 pub use successor::{Offer, Successor};

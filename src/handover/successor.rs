@@ -1,22 +1,21 @@
 //! The process that is to go on, as its server sees it.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{env, mem};
 
 use super::channel::{Channel, Kind};
-use super::greeting::{CHANNEL_DESCRIPTOR, write_hello};
+use super::greeting::write_hello;
 use super::luggage;
 use crate::limits::{HANDOVER_PAUSE_MS, HANDOVER_ROUNDS_MAX, HANDOVER_TIMEOUT_MS, IMAGE_IDS_BYTES};
 use crate::server::{Departed, Moved};
 use crate::stats::Statistics;
 use crate::stats::image;
-use crate::sys::children::Child;
 use crate::sys::passing::DESCRIPTORS_PER_MESSAGE_MAX;
+use crate::sys::starter::{Started, Starter};
 use crate::sys::token::Token;
 
 /// An offer of the service to another process. One thread carries it out, see [`Successor`]; any
@@ -79,22 +78,20 @@ impl Offer {
 /// A process that gets ready to serve.
 pub struct Successor<'o> {
     offer: &'o Offer,
-    child: Child,
+    process: Started<'o>,
     channel: Channel,
     /// The statistics on their way.
     image: image::Writer,
 }
 
 impl<'o> Successor<'o> {
-    /// Starts `program` with this process's arguments and environment, less the variables `without`,
-    /// and waits until it is ready.
+    /// Lets `starter` start the program that is to go on, and waits until it is ready.
     ///
     /// # Errors
     /// If it cannot be started, refuses, ends or is not ready in time; then it does not run.
     pub fn start(
         offer: &'o Offer,
-        program: &Path,
-        without: &[&str],
+        starter: &'o Starter,
         workers: usize,
     ) -> io::Result<Successor<'o>> {
         let theirs = offer.theirs.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -105,18 +102,10 @@ impl<'o> Successor<'o> {
         channel.set_deadline(Some(Instant::now() + Duration::from_millis(HANDOVER_TIMEOUT_MS)));
         // Before the process starts, so that it finds the greeting in the channel at once.
         channel.send_with(Kind::Hello, &write_hello(workers), &[offer.token.as_fd()])?;
-        let environment =
-            env::vars_os().filter(|(name, _)| !without.iter().any(|other| name == other));
-        let child = Child::start(
-            program.as_os_str(),
-            env::args_os(),
-            environment,
-            theirs.as_fd(),
-            CHANNEL_DESCRIPTOR,
-        )?;
+        let process = starter.start(theirs.as_fd())?;
         // As long as this process holds that end, the end of the child would not be seen.
         drop(theirs);
-        let mut successor = Successor { offer, child, channel, image: image::Writer::new() };
+        let mut successor = Successor { offer, process, channel, image: image::Writer::new() };
         match successor.channel.expect(Kind::Ready) {
             Ok(_) => Ok(successor),
             Err(error) => {
@@ -128,7 +117,7 @@ impl<'o> Successor<'o> {
 
     /// Its process id.
     pub fn process_id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Sends the users that are known by now, while the workers count, as long as that is getting
@@ -202,14 +191,20 @@ impl<'o> Successor<'o> {
                 }
             }
         }
-        self.child.end();
+        self.kill();
         Err(error)
     }
 
     /// Ends the successor, which does not serve: the offer is withdrawn.
     pub fn end(&mut self) {
         self.offer.withdraw();
-        self.child.end();
+        self.kill();
+    }
+
+    /// Ends the process. If the starter is gone, the process ends by itself, since the channel has
+    /// ended.
+    fn kill(&mut self) {
+        let _ = self.process.end();
     }
 
     /// Sends connections to the successor that serves, and closes them here.

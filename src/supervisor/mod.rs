@@ -14,16 +14,22 @@ mod wake;
 mod watchdog;
 mod workers;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, io, panic, path, thread};
 
 use crate::app;
+use crate::handover::CHANNEL_DESCRIPTOR;
+use crate::limits::STARTER_PATIENCE_MS;
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::options::Options;
+use crate::service::VARIABLES_OF_ONE_PROCESS;
 use crate::sys::signals::{Signal, Signals};
+use crate::sys::starter::{Program, Starter};
 pub use config::check;
 use config::{cannot_start, failed};
 use place::Place;
@@ -48,11 +54,16 @@ enum Next {
 /// A message for the operator.
 pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     log_panics();
-    // First, because the parent may end, and the origin is found by the number of a descriptor.
+    // First, because the parent may end.
     let place = Place::find();
-    let origin = Origin::find();
     // Before any thread starts, so that every thread inherits the mask and one waits for signals.
     let signals = Signals::block().map_err(failed("cannot block signals"))?;
+    // Before any thread starts and before the origin is found: what that changes in this process is
+    // not for the successor.
+    let program = program();
+    let starter = launch_starter(options, &program, place);
+    // Before other descriptors are opened, because the origin is found by the number of one.
+    let origin = Origin::find();
     log::start(options.access_log).map_err(cannot_start("the log"))?;
     warnings.iter().for_each(|warning| log::warn(warning, &[]));
     let origin = origin?;
@@ -70,7 +81,8 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
         generation: 0,
         post: Post::new(woken),
         signals,
-        program: program(),
+        starter,
+        program,
         place,
         on_terminal,
         connections_come: started.connections_come,
@@ -80,6 +92,25 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     say_listening(&app::url(started.address), &supervisor.config, is_limited);
     supervisor.post.manager.ready();
     supervisor.serve()
+}
+
+/// Launches the process that starts a successor, unless there can be none.
+fn launch_starter(options: &Options, path: &Path, place: Place) -> Option<Starter> {
+    if let Place::Last(_) = place {
+        return None;
+    }
+    let is_for_us = |name: &OsString| VARIABLES_OF_ONE_PROCESS.iter().any(|other| name == other);
+    let program = Program {
+        path: path.into(),
+        arguments: env::args_os().collect(),
+        environment: env::vars_os().filter(|(name, _)| !is_for_us(name)).collect(),
+        channel: CHANNEL_DESCRIPTOR,
+        gives_up_privileges: options.sandbox,
+    };
+    let launched = Starter::launch(&program, Duration::from_millis(STARTER_PATIENCE_MS));
+    launched
+        .inspect_err(|error| log::warn("this process cannot be restarted", &[("error", error)]))
+        .ok()
 }
 
 /// Starts the thread that fetches signals, when it is told to: until the process serves, the main

@@ -5,7 +5,6 @@
 //! state, see [`handover`](crate::handover).
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,8 +22,8 @@ use crate::limits::{HANDOVER_PAUSE_MS, HANDOVER_TIMEOUT_MS};
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::server::{Bound, Departed, Server};
-use crate::service::VARIABLES_OF_ONE_PROCESS;
 use crate::sys::signals::Signal;
+use crate::sys::starter::Starter;
 
 const CANNOT_RESUME: &str = "cannot go on after a failed restart";
 
@@ -41,7 +40,7 @@ pub(super) enum Restart {
 /// What the thread that hands over needs.
 struct HandOver<'h> {
     offer: &'h Offer,
-    program: &'h Path,
+    starter: &'h Starter,
     workers: usize,
     shared: &'h app::Shared,
     server: &'h Server,
@@ -66,6 +65,10 @@ impl Supervisor<'_> {
             log_failure("the service would end with this process", &why);
             return Ok(Restart::Failed);
         }
+        let Some(starter) = &self.starter else {
+            log_failure("there is no process that starts programs", &"see the start of this log");
+            return Ok(Restart::Failed);
+        };
         let program = self.program.display().to_string();
         log::info("restarting", &[("program", &program)]);
         let offer = match Offer::new() {
@@ -78,7 +81,7 @@ impl Supervisor<'_> {
         let woken = Arc::clone(&self.post.woken);
         let hand_over = HandOver {
             offer: &offer,
-            program: &self.program,
+            starter,
             workers: self.config.workers,
             shared: &self.shared,
             server: &self.server,
@@ -165,8 +168,7 @@ impl HandOver<'_> {
     /// Hands over, and tells the main thread of each step that it must know of.
     fn run(&self) -> Outcome {
         let _end = Announce(self.woken);
-        let variables = &VARIABLES_OF_ONE_PROCESS;
-        let started = Successor::start(self.offer, self.program, variables, self.workers);
+        let started = Successor::start(self.offer, self.starter, self.workers);
         let mut successor = match started {
             Ok(successor) => successor,
             Err(error) => return self.keep("the successor does not start", &error, None),

@@ -9,6 +9,7 @@ use crate::app;
 use crate::options::Options;
 use crate::server::{Config, Server};
 use crate::sys::signals::Signals;
+use crate::sys::starter::Starter;
 
 /// A process that serves.
 pub(super) struct Supervisor<'o> {
@@ -21,7 +22,9 @@ pub(super) struct Supervisor<'o> {
     pub post: Post,
     /// The signals, which another thread fetches.
     pub signals: Arc<Signals>,
-    /// The path that a restart starts a program from.
+    /// The process that starts a successor; `None` if it could not be launched, or is not needed.
+    pub starter: Option<Starter>,
+    /// The path of the program that it starts, for the log.
     pub program: PathBuf,
     /// What stands above this process, which decides whether it may be succeeded.
     pub place: Place,

@@ -69,6 +69,16 @@ impl Child {
         self.process.cast_unsigned()
     }
 
+    /// Returns whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        if !self.ended {
+            // SAFETY: waitpid(2) writes no status where it is given no place for one.
+            let waited = unsafe { libc::waitpid(self.process, ptr::null_mut(), libc::WNOHANG) };
+            self.ended = waited == self.process;
+        }
+        self.ended
+    }
+
     /// Kills it, if it has not ended by itself, and waits for its end.
     pub fn end(&mut self) {
         if self.ended {

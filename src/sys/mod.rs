@@ -16,6 +16,7 @@ pub mod random;
 pub mod sandbox;
 pub mod signals;
 pub mod sockets;
+pub mod starter;
 pub mod token;
 
 #[cfg(test)]

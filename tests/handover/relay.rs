@@ -111,6 +111,13 @@ pub fn record(folder: &Path) -> Option<Record> {
     Some(Record { successor, frames, done })
 }
 
+/// Returns the process id of the server, whose child, the starter, has started this process.
+fn server() -> i32 {
+    let starter = fs::read_to_string(format!("/proc/{}/stat", parent_id())).expect("a parent");
+    let (_, fields) = starter.rsplit_once(") ").expect("a name in parentheses");
+    fields.split(' ').nth(1).expect("a parent").parse().expect("a number")
+}
+
 /// The relay itself: does nothing in the process of the tests.
 pub fn run() {
     let Some(folder) = env::var_os(FOLDER) else { return };
@@ -119,7 +126,7 @@ pub fn run() {
     let (action, step) = plan.split_once(' ').expect("an action and a step");
     let action = ACTIONS[action.parse::<usize>().expect("a number")];
     let step: usize = step.parse().expect("a number");
-    let server = parent_id() as i32;
+    let server = server();
     // SAFETY: the server has opened descriptor 3 for this process, and nothing else here uses it.
     let to_server = UnixStream::from(unsafe { OwnedFd::from_raw_fd(3) });
     let (to_successor, theirs) = UnixStream::pair().expect("a channel");
