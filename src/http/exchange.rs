@@ -130,7 +130,10 @@ impl Exchange {
     /// that the last call asked to keep. A head that is read is remembered in `memo`.
     ///
     /// After an error the exchange must not be used again.
-    #[inline]
+    ///
+    /// Never inlined: beside [`recall`](Self::recall), which answers nearly every request, it would
+    /// take the registers that the caller's loop needs.
+    #[inline(never)]
     pub fn advance<'b>(&mut self, input: &'b mut [u8], memo: &mut Memo) -> Step<'b> {
         match &mut self.state {
             State::Head(parser) => {

@@ -80,24 +80,51 @@ fn number(input: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
+/// Bytes that are compared at a time: two vector registers.
+const BLOCK_BYTES: usize = 32;
+
 /// `input.starts_with(start)`, without a call: a head is so short that the call would cost more than
 /// the comparison, and the C library of the static binary compares one byte at a time. `start` has at
-/// least four bytes.
+/// least four bytes, since an empty line ends every head.
 #[inline(always)]
 fn begins_with(input: &[u8], start: &[u8]) -> bool {
     debug_assert!(start.len() >= 4);
     let Some(input) = input.get(..start.len()) else { return false };
-    // Half a cache line is two vector registers. The part behind the digits has at least the four
-    // bytes that end a head.
-    if start.len() >= 32 { same::<32>(input, start) } else { same::<4>(input, start) }
+    match (input.last_chunk(), start.last_chunk()) {
+        (Some(a_end), Some(b_end)) => same_blocks(input, start, difference(a_end, b_end)),
+        _ => same_fours(input, start),
+    }
 }
 
-/// Whether two slices of one length, at least `N`, are the same.
+/// Whether two slices of one length are the same up to their last block, of which `difference` is the
+/// difference; that block may overlap the one before it.
+///
+/// The differences of all blocks are gathered and judged once. Heads nearly always are the same, so a
+/// branch for each block would only cost time.
 #[inline(always)]
-fn same<const N: usize>(a: &[u8], b: &[u8]) -> bool {
-    // The last chunk may overlap the one before it.
-    a.last_chunk::<N>() == b.last_chunk()
-        && a.as_chunks::<N>().0.iter().zip(b.as_chunks().0).all(|(a, b)| a == b)
+fn same_blocks(a: &[u8], b: &[u8], mut difference: [u64; 4]) -> bool {
+    for (a, b) in a.as_chunks().0.iter().zip(b.as_chunks().0) {
+        let other = self::difference(a, b);
+        for (all, word) in difference.iter_mut().zip(other) {
+            *all |= word;
+        }
+    }
+    (difference[0] | difference[2]) | (difference[1] | difference[3]) == 0
+}
+
+/// The bits in which two blocks differ.
+#[inline(always)]
+fn difference(a: &[u8; BLOCK_BYTES], b: &[u8; BLOCK_BYTES]) -> [u64; 4] {
+    let (a, b) = (a.as_chunks().0, b.as_chunks().0);
+    std::array::from_fn(|i| u64::from_ne_bytes(a[i]) ^ u64::from_ne_bytes(b[i]))
+}
+
+/// Whether two slices of one length, at least four bytes, are the same.
+#[inline(always)]
+fn same_fours(a: &[u8], b: &[u8]) -> bool {
+    // The last four bytes may overlap those before them.
+    a.last_chunk::<4>() == b.last_chunk()
+        && a.as_chunks::<4>().0.iter().zip(b.as_chunks().0).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]

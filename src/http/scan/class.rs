@@ -13,7 +13,15 @@ impl Class {
     /// Returns how many bytes at the start of `bytes` belong to the class.
     #[inline(always)]
     pub fn run_length(&self, bytes: &[u8]) -> usize {
-        bytes.iter().position(|&byte| !self.has(byte)).unwrap_or(bytes.len())
+        let ends_at = |bytes: &[u8]| bytes.iter().position(|&byte| !self.has(byte));
+        // Within a block of known length no byte costs a comparison with the end.
+        let (blocks, rest) = bytes.as_chunks::<8>();
+        for (number, block) in blocks.iter().enumerate() {
+            if let Some(at) = ends_at(block) {
+                return number * block.len() + at;
+            }
+        }
+        bytes.len() - rest.len() + ends_at(rest).unwrap_or(rest.len())
     }
 
     const fn of(members: &[u8]) -> Self {
