@@ -35,6 +35,15 @@ pub const CHUNK_LINE_BYTES_MAX: usize = 1024;
 /// Bytes of a request's content, unless `--max-body` says otherwise; more is answered `413`.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 64 * 1024;
 
+// Many events in one request.
+
+/// Events of one request of `/events`, unless `--max-batch-events` says otherwise; more are answered
+/// `413`. A worker parses and counts 2,000 in less than a millisecond.
+pub const MANY_EVENTS_MAX_DEFAULT: usize = 2_000;
+/// Bytes of one request's content at `/events`, unless `--max-batch-body` says otherwise; more is
+/// answered `413`.
+pub const MANY_BYTES_MAX_DEFAULT: usize = 1024 * 1024;
+
 // Time-outs, each an option's default.
 
 /// A whole header section, from its first byte.
@@ -124,8 +133,10 @@ pub const WORKERS_MAX: usize = 1_024;
 pub const BACKLOG_MAX: u32 = 65_535;
 /// Connections at a time; above any descriptor limit in use.
 pub const CONNECTIONS_MAX: usize = 10_000_000;
-/// Bytes of a request's content.
+/// Bytes of a request's content, also at `/events`.
 pub const BODY_BYTES_MAX: usize = 1 << 30;
+/// Events of one request of `/events`; each takes at least 26 bytes.
+pub const MANY_EVENTS_MAX: usize = 10_000_000;
 /// Any time-out: a day.
 pub const TIMEOUT_S_MAX: u64 = 86_400;
 

@@ -76,6 +76,7 @@ fn it_describes_every_route_and_no_other() {
 #[test]
 fn answers_are_as_described() {
     let server = Server::start(&["--max-users", "2", "--max-body", "200"]);
+    let small = Server::start(&["--max-batch-body", "10"]);
     let resettable = Server::start(&["--allow-reset"]);
     let description = description(&server);
     let mut seen = BTreeSet::new();
@@ -86,6 +87,13 @@ fn answers_are_as_described() {
         (&server, post("/event", "{}")),
         (&server, post("/event", &" ".repeat(300))),
         (&server, get("/stats")),
+        (&server, post("/events", "[]")),
+        (&server, post("/events", r#"[{"userId":"a","value":0}]"#)),
+        (&server, post("/events", r#"[{"userId":"c","value":0}]"#)),
+        (&server, post("/events", "[{}]")),
+        (&server, post("/events", &"\n".repeat(100))),
+        (&server, post("/events", &"{\"userId\":\"a\",\"value\":0}\n".repeat(3))),
+        (&small, post("/events", &" ".repeat(11))),
         (&server, event("a", 1e308)),
         (&server, get("/stats")),
         (&server, get("/health")),
@@ -113,6 +121,10 @@ fn answers_are_as_described() {
         ("/event", 400),
         ("/event", 413),
         ("/event", 507),
+        ("/events", 200),
+        ("/events", 400),
+        ("/events", 413),
+        ("/events", 507),
         ("/reset", 403),
         ("/reset", 200),
     ] {

@@ -39,6 +39,8 @@ const VALUES: &[Case] = &[
     ("backlog", "1", "65535", |options| options.backlog.to_string()),
     ("max-connections", "1", "10000000", |options| text(options.max_connections)),
     ("max-body", "1", "1073741824", |options| options.max_body_bytes.to_string()),
+    ("max-batch-events", "1", "10000000", |options| options.max_batch_events.to_string()),
+    ("max-batch-body", "1", "1073741824", |options| options.max_batch_body_bytes.to_string()),
     ("max-users", "1", "18446744073709551615", |options| text(options.max_users)),
     ("header-timeout", "0.5", "86400", |options| options.header_timeout.as_secs_f64().to_string()),
     ("body-timeout", "0.001", "2", |options| options.body_timeout.as_secs_f64().to_string()),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::access_log::AccessLog;
 use super::json::error_body;
-use super::meters::{RequestMeters, Row};
+use super::meters::{BatchRefusal, RequestMeters, Row};
 use super::shared::Shared;
+use crate::http::content::ContentLimit;
 use crate::http::{Content, Method, Persistence, Refusal, Request, Responses, Status};
 use crate::limits::RETRY_AFTER_S;
 use crate::server::Reply;
@@ -63,8 +64,15 @@ impl Answers {
 
     /// Appends the answer to a violation of the protocol.
     pub fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>) {
-        let Refusal { error, head_only } = refusal;
-        let (status, body, start) = (error.status(), error_body(error.message()), out.len());
+        let Refusal { error, head_only, limit } = refusal;
+        let (status, start) = (error.status(), out.len());
+        let body = match limit {
+            Some(limit) => error_body(too_large(limit)),
+            None => error_body(error.message()),
+        };
+        if limit.is_some_and(|limit| limit.of_path) {
+            self.meters().refuse_batch(BatchRefusal::TooLarge);
+        }
         let content =
             if head_only { Content::HeadOf(JSON, &body) } else { Content::Bytes(JSON, &body) };
         self.responses.write(out, status, Persistence::Close, "", content);
@@ -96,6 +104,11 @@ pub struct Clerk<'c> {
 }
 
 impl Clerk<'_> {
+    /// Returns the meters of this worker.
+    pub fn meters(&self) -> &RequestMeters {
+        self.answers.meters()
+    }
+
     /// Returns what all workers share.
     pub fn shared(&self) -> &Shared {
         &self.answers.shared
@@ -166,4 +179,13 @@ impl Clerk<'_> {
             access_log.complete(draft, status, &out[start..]);
         }
     }
+}
+
+/// Returns the text of `413` for content that is larger than `limit`.
+fn too_large(limit: ContentLimit) -> String {
+    let ContentLimit { bytes, of_path } = limit;
+    let option = if of_path { "--max-batch-body" } else { "--max-body" };
+    format!(
+        "The content of this request may have at most {bytes} bytes; send less, or raise {option}."
+    )
 }

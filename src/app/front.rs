@@ -6,13 +6,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::answers::Answers;
-use super::intake::Intake;
+use super::answers::{Answers, JSON};
+use super::intake::{Intake, Rows, Unstaged};
+use super::json::{counted_body, malformed_body};
+use super::meters::BatchRefusal;
 use super::operator;
 use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
 use super::shared::Shared;
 use crate::event::EventError;
-use crate::http::{Refusal, Request, Status};
+use crate::http::{Content, Refusal, Request, Status};
 use crate::server::{Detached, Handler, Reply};
 
 /// The handler of one worker.
@@ -25,7 +27,11 @@ impl App {
     /// Returns the handler of worker `worker`.
     pub fn new(shared: &Arc<Shared>, worker: usize, unix_s: u64) -> App {
         App {
-            intake: Intake::new(shared.statistics.shard(worker), RouteNumber::EVENT.row()),
+            intake: Intake::new(
+                shared.statistics.shard(worker),
+                Rows { one: RouteNumber::EVENT.row(), many: RouteNumber::EVENTS.row() },
+                shared.events_max,
+            ),
             answers: Answers::new(shared, worker, unix_s),
         }
     }
@@ -50,6 +56,11 @@ impl App {
             Resolution::Found(number) => match number.route().service {
                 // An event whose content is not coded does not get here.
                 Service::Event => operator::coded_content(clerk),
+                Service::Events if request.content_is_coded => {
+                    clerk.meters().refuse_batch(BatchRefusal::Coded);
+                    operator::coded_content(clerk)
+                }
+                Service::Events => self.request_many(peer, request, out),
                 Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
             },
             Resolution::Options(route) => operator::options(clerk, allowed(route)),
@@ -58,6 +69,38 @@ impl App {
             }
             Resolution::NotFound => operator::nothing(clerk, &not_found()),
             Resolution::NotImplemented => operator::not_implemented(clerk),
+        }
+    }
+
+    /// Stages a list of events, or answers that there is nothing to stage.
+    fn request_many(
+        &mut self,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let Err(unstaged) = self.intake.stage_many(&mut self.answers, peer, request) else {
+            return Reply::Staged;
+        };
+        let events_max = self.answers.shared.events_max;
+        let clerk = self.answers.clerk(RouteNumber::EVENTS.row(), peer, request, out);
+        match unstaged {
+            Unstaged::Empty => {
+                clerk.meters().count_batch(0);
+                clerk.answer(Status::Ok, "", Content::Bytes(JSON, &counted_body(0)))
+            }
+            Unstaged::Malformed(error) => {
+                clerk.meters().refuse_batch(BatchRefusal::Malformed(error.cause));
+                let body = malformed_body(&error);
+                clerk.answer(Status::BadRequest, "", Content::Bytes(JSON, &body))
+            }
+            Unstaged::TooMany => {
+                clerk.meters().refuse_batch(BatchRefusal::TooMany);
+                let message = format!(
+                    "One request may have at most {events_max} events, so none of these were counted; send fewer, or raise --max-batch-events."
+                );
+                clerk.error(Status::ContentTooLarge, "", &message)
+            }
         }
     }
 

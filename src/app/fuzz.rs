@@ -4,14 +4,14 @@
 
 use super::front::App;
 use super::shared::Shared;
-use crate::event::{self, Scratch};
-use crate::http::{Exchange, Memo, Method, Step};
+use crate::event::{self, Events, Scratch};
+use crate::http::{ContentLimits, Exchange, Memo, Method, Step};
 use crate::options::{Invocation, parse};
 use crate::server::fuzz::{Outcome, Script, converse};
 use crate::server::meters::Closed;
 
 /// Small, so that a fuzzer reaches the limit.
-const CONTENT_BYTES_MAX: usize = 64;
+const CONTENT_LIMITS: ContentLimits = ContentLimits::with_exception(64, "/events", 128);
 
 const INPUT_BYTES_MAX: usize = 1024;
 /// Deeper than a turn, with requests of the usual size.
@@ -68,7 +68,7 @@ fn run(input: &[u8], mut script: Script) -> ((Vec<u8>, Closed), u64) {
     };
     let shared = Shared::new(&options, options.workers, [1, 2]).expect("memory");
     let mut app = App::new(&shared, 0, 0);
-    let Outcome { mut answers, closed } = converse(&mut app, CONTENT_BYTES_MAX, input, &mut script);
+    let Outcome { mut answers, closed } = converse(&mut app, CONTENT_LIMITS, input, &mut script);
     while let Some(at) = memchr::memmem::find(&answers, INTERIM) {
         answers.drain(at..at + INTERIM.len());
     }
@@ -78,24 +78,37 @@ fn run(input: &[u8], mut script: Script) -> ((Vec<u8>, Closed), u64) {
 /// How many events the bytes hold, without sockets, turns or batches.
 fn model(input: &[u8]) -> u64 {
     let (mut input, mut events) = (input.to_vec(), 0);
-    let mut exchange = Exchange::new(CONTENT_BYTES_MAX);
+    let mut exchange = Exchange::new(CONTENT_LIMITS);
     let mut rest = &mut input[..];
     while !rest.is_empty() {
         let Step::Request { request, consumed } = exchange.advance(rest, &mut Memo::default())
         else {
             break;
         };
-        let is_event = request.method == Method::Post
-            && request.path() == b"/event"
-            && !request.content_is_coded
-            && event::parse(request.content, &mut Scratch::new()).is_ok();
-        events += u64::from(is_event);
+        if request.method == Method::Post && !request.content_is_coded {
+            events += match request.path() {
+                b"/event" => u64::from(event::parse(request.content, &mut Scratch::new()).is_ok()),
+                b"/events" => many(request.content),
+                _ => 0,
+            };
+        }
         if !request.persistent {
             break;
         }
         rest = &mut rest[consumed..];
     }
     events
+}
+
+/// How many events a body of `/events` counts.
+fn many(body: &[u8]) -> u64 {
+    let (mut events, mut scratch) = (Events::new(body), Scratch::new());
+    while let Some(event) = events.next(&mut scratch) {
+        if event.is_err() {
+            return 0;
+        }
+    }
+    events.count() as u64
 }
 
 #[cfg(test)]
@@ -111,6 +124,11 @@ mod tests {
         "POST /event HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 24\r\n\r\n",
         "{\"userId\":\"w\",\"value\":3}",
         "POST /event HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}",
+        "POST /events HTTP/1.1\r\nHost: t\r\nContent-Length: 51\r\n\r\n{\"userId\":\"u\",\"value\":1}\n{\"userId\":\"w\",\"value\":1}\r\n",
+        "POST /events HTTP/1.1\r\nHost: t\r\nContent-Length: 28\r\n\r\n[{\"userId\":\"x\",\"value\":1}]\n",
+        "POST /events HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /events HTTP/1.1\r\nHost: t\r\nContent-Length: 29\r\n\r\n{\"userId\":\"w\",\"value\":1}\nbad",
+        "POST /events HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n",
         "GET /stats HTTP/1.1\r\nHost: t\r\n\r\n",
         "HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n",
         "GET /nowhere HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",

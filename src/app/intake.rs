@@ -1,53 +1,81 @@
 //! Events on their way into the statistics: staged, committed, answered.
 //!
-//! A staged event is a group of the worker's shard. Nearly all get the usual answer, of which the
-//! intake keeps nothing: it keeps a note only for an event whose answer is not the usual one, and
-//! after a commit the numbers of those that were refused.
+//! A staged request is a group of the worker's shard: one event of `/event`, or all events of one
+//! `/events`. Nearly all requests get the usual answer, of which the intake keeps nothing. It keeps a
+//! note only for a request whose answer is not the usual one, and after a commit the numbers of
+//! those that were refused.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::access_log::Draft;
 use super::answers::{Answers, JSON};
-use super::json::error_body;
-use super::meters::Row;
-use crate::event::{self, EventError, Scratch};
+use super::json::{counted_body, error_body};
+use super::meters::{BatchRefusal, Row};
+use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
 use crate::log;
-use crate::stats::Shard;
+use crate::stats::{Lack, Refusal, Shard};
 
-/// The text of `507` if the limit of users is reached.
-const USERS_FULL: &str = "The limit of distinct users is reached, so this event was not counted; raise --max-users to take more.";
-/// The text of `507` if there is no memory for a new user.
-const MEMORY_FULL: &str = "There is no memory for another user, so this event was not counted; events of known users still are.";
-
-/// The staged events of one worker.
+/// The staged requests of one worker.
 pub(super) struct Intake {
     shard: Shard,
-    /// Where the answers are counted.
-    row: Row,
+    /// Where the answers of `/event` and `/events` are counted.
+    rows: Rows,
+    /// Events that one request may have.
+    events_max: usize,
     scratch: Scratch,
-    /// Events of this round that were committed.
+    /// Requests of this round that were committed.
     committed: u32,
-    /// Those of them that were refused, by number.
-    refused: Vec<u32>,
-    /// Events of this round whose answer is not the usual one, in the order of their numbers.
+    /// Those of them that were refused, in the order of their numbers.
+    refused: Vec<Refusal>,
+    /// Requests of this round whose answer is not the usual one, in the order of their numbers.
     notes: Vec<Note>,
 }
 
-/// What the answer to one staged event needs.
+/// Where answers are counted.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    /// Those of `/event`.
+    pub one: Row,
+    /// Those of `/events`.
+    pub many: Row,
+}
+
+/// What the answer to one staged request needs.
 struct Note {
     number: u32,
     persistence: Persistence,
     draft: Option<Draft>,
+    kind: Kind,
+}
+
+/// What was staged.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// An event of `/event`.
+    One,
+    /// This number of events of `/events`.
+    Many(usize),
+}
+
+/// Why the content of `/events` is not staged.
+pub(super) enum Unstaged {
+    /// It has no events.
+    Empty,
+    /// It is not a list of events.
+    Malformed(EventsError),
+    /// It has more events than one request may have.
+    TooMany,
 }
 
 impl Intake {
-    /// Returns an intake into `shard`, whose answers are counted in `row`.
-    pub fn new(shard: Shard, row: Row) -> Intake {
+    /// Returns an intake into `shard`, for requests of at most `events_max` events.
+    pub fn new(shard: Shard, rows: Rows, events_max: usize) -> Intake {
         Intake {
             shard,
-            row,
+            rows,
+            events_max,
             scratch: Scratch::new(),
             committed: 0,
             refused: Vec::new(),
@@ -55,7 +83,7 @@ impl Intake {
         }
     }
 
-    /// Returns the number that the next staged event will have.
+    /// Returns the number that the next staged request will have.
     #[inline(always)]
     pub fn staged(&self) -> u32 {
         self.committed + self.shard.staged() as u32
@@ -81,9 +109,42 @@ impl Intake {
         if persistence != Persistence::Implied || answers.access_log.is_some() {
             let number = self.committed + self.shard.staged() as u32;
             let draft = answers.access_log.as_mut().map(|log| log.draft(peer, request));
-            self.notes.push(Note { number, persistence, draft });
+            self.notes.push(Note { number, persistence, draft, kind: Kind::One });
         }
         self.shard.stage(event.user_id, event.value);
+        Ok(())
+    }
+
+    /// Stages all events in the content of `request`, as one group.
+    ///
+    /// # Errors
+    /// If there is nothing to stage; then nothing is.
+    pub fn stage_many(
+        &mut self,
+        answers: &mut Answers,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+    ) -> Result<(), Unstaged> {
+        if self.shard.is_full() {
+            self.commit();
+        }
+        let number = self.staged();
+        let mut group = self.shard.open_group();
+        let mut events = Events::new(request.content);
+        while let Some(event) = events.next(&mut self.scratch) {
+            let event = event.map_err(Unstaged::Malformed)?;
+            if events.count() > self.events_max {
+                return Err(Unstaged::TooMany);
+            }
+            group.stage(event.user_id, event.value);
+        }
+        let count = group.close();
+        if count == 0 {
+            return Err(Unstaged::Empty);
+        }
+        let persistence = Persistence::of(request.version, request.persistent);
+        let draft = answers.access_log.as_mut().map(|log| log.draft(peer, request));
+        self.notes.push(Note { number, persistence, draft, kind: Kind::Many(count) });
         Ok(())
     }
 
@@ -93,13 +154,12 @@ impl Intake {
         commit(&mut self.shard, &mut self.committed, &mut self.refused);
     }
 
-    /// Appends the answers of committed events.
+    /// Appends the answers of committed requests.
     #[inline]
     pub fn answer(&mut self, staged: Range<u32>, answers: &mut Answers, out: &mut Vec<u8>) {
         if self.notes.is_empty() && self.refused.is_empty() {
             answers.responses.write_usual(out, staged.len());
-            let events = staged.len() as u64;
-            answers.meters().count(self.row, Status::Ok, events);
+            answers.meters().count(self.rows.one, Status::Ok, staged.len() as u64);
         } else {
             self.answer_unusual(staged, answers, out);
         }
@@ -113,32 +173,25 @@ impl Intake {
             let start = out.len();
             let note = notes.next_if(|note| note.number == number);
             let persistence = note.map_or(Persistence::Implied, |note| note.persistence);
-            let status = if self.refused.binary_search(&number).is_ok() {
-                let body = error_body(self.note_refusal(answers));
-                let (status, content) = (Status::InsufficientStorage, Content::Bytes(JSON, &body));
-                answers.responses.write(out, status, persistence, "", content);
-                status
-            } else {
-                answers.responses.write(out, Status::Ok, persistence, "", Content::Empty);
-                Status::Ok
+            let kind = note.map_or(Kind::One, |note| note.kind);
+            let refusal = self.refused.binary_search_by_key(&number, |refusal| refusal.group);
+            let lack = refusal.ok().map(|index| self.refused[index].lack);
+            let (status, body) = verdict(kind, lack, answers);
+            let content = match &body {
+                Some(body) => Content::Bytes(JSON, body),
+                None => Content::Empty,
             };
-            answers.meters().count(self.row, status, 1);
+            answers.responses.write(out, status, persistence, "", content);
+            let row = match kind {
+                Kind::One => self.rows.one,
+                Kind::Many(_) => self.rows.many,
+            };
+            answers.meters().count(row, status, 1);
             let draft = note.and_then(|note| note.draft);
             if let (Some(draft), Some(access_log)) = (draft, &mut answers.access_log) {
                 access_log.complete(draft, status, &out[start..]);
             }
         }
-    }
-
-    /// Counts the refusal of an event of a new user, and returns what to tell the client.
-    fn note_refusal(&self, answers: &Answers) -> &'static str {
-        if !self.shard.has_places(1) {
-            answers.meters().users_refused.add(1);
-            return USERS_FULL;
-        }
-        answers.meters().memory_refused.add(1);
-        log::error("events of new users are refused: there is no memory for another user", &[]);
-        MEMORY_FULL
     }
 
     /// Begins a new round: the numbers begin at 0 again.
@@ -149,7 +202,7 @@ impl Intake {
         self.notes.clear();
     }
 
-    /// Forgets the events from number `from` on that are not committed.
+    /// Forgets the requests from number `from` on that are not committed.
     pub fn abandon(&mut self, from: u32) {
         let kept = from.max(self.committed);
         self.shard.truncate((kept - self.committed) as usize);
@@ -157,15 +210,55 @@ impl Intake {
     }
 }
 
-/// Publishes the events of `shard`, and notes which were refused.
+/// Publishes the requests staged in `shard`, and notes which were refused.
 #[inline]
-fn commit(shard: &mut Shard, committed: &mut u32, refused: &mut Vec<u32>) {
+fn commit(shard: &mut Shard, committed: &mut u32, refused: &mut Vec<Refusal>) {
     let staged = shard.staged() as u32;
     if staged > 0 {
         let of_batch = shard.commit();
         if !of_batch.is_none() {
-            refused.extend(of_batch.groups().iter().map(|group| *committed + group));
+            let numbered = |it: &Refusal| Refusal { group: *committed + it.group, lack: it.lack };
+            refused.extend(of_batch.groups().iter().map(numbered));
         }
         *committed += staged;
+    }
+}
+
+/// Returns status and content of the answer to a committed request, and counts its outcome.
+fn verdict(kind: Kind, lack: Option<Lack>, answers: &Answers) -> (Status, Option<Vec<u8>>) {
+    let meters = answers.meters();
+    if lack == Some(Lack::Memory) {
+        meters.memory_refused.add(1);
+        log::error("events of new users are refused: there is no memory for another user", &[]);
+    }
+    match (kind, lack) {
+        (Kind::One, None) => (Status::Ok, None),
+        (Kind::One, Some(lack)) => {
+            if lack == Lack::Place {
+                meters.users_refused.add(1);
+            }
+            (Status::InsufficientStorage, Some(error_body(not_counted(lack, "this event was"))))
+        }
+        (Kind::Many(events), None) => {
+            meters.count_batch(events);
+            (Status::Ok, Some(counted_body(events)))
+        }
+        (Kind::Many(_), Some(lack)) => {
+            meters.refuse_batch(BatchRefusal::Lack(lack));
+            let message = not_counted(lack, "none of these events were");
+            (Status::InsufficientStorage, Some(error_body(message)))
+        }
+    }
+}
+
+/// Returns the text of `507`; `which` are the events that were not counted.
+fn not_counted(lack: Lack, which: &str) -> String {
+    match lack {
+        Lack::Place => format!(
+            "The limit of distinct users is reached, so {which} not counted; raise --max-users to take more."
+        ),
+        Lack::Memory => format!(
+            "There is no memory for another user, so {which} not counted; events of known users still are."
+        ),
     }
 }

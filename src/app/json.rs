@@ -1,11 +1,28 @@
 //! The JSON texts of answers.
 
+use crate::event::EventsError;
 use crate::stats::Snapshot;
 
 /// Returns `{"error":"…"}`. The message must not need escapes.
-pub fn error_body(message: &str) -> Vec<u8> {
+pub fn error_body(message: impl AsRef<str>) -> Vec<u8> {
+    let message = message.as_ref();
     debug_assert!(message.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\'));
     format!("{{\"error\":\"{message}\"}}").into_bytes()
+}
+
+/// Returns the answer to a request whose events were counted.
+pub fn counted_body(events: usize) -> Vec<u8> {
+    format!("{{\"counted\":{events}}}").into_bytes()
+}
+
+/// Returns the answer to a list of events that is malformed.
+pub fn malformed_body(error: &EventsError) -> Vec<u8> {
+    let EventsError { cause, index, line, offset } = error;
+    let message = cause.message();
+    format!(
+        "{{\"error\":\"{message}\",\"index\":{index},\"line\":{line},\"offset\":{offset},\"counted\":0}}"
+    )
+    .into_bytes()
 }
 
 /// Appends the statistics in the form of `/stats`; `null` stands for a number beyond the range of a

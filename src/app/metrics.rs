@@ -2,14 +2,15 @@
 
 use std::fmt::{Display, Write};
 
-use super::meters::{RequestMeters, Row};
+use super::meters::{BatchRefusal, RequestMeters, Row};
 use super::shared::Shared;
-use crate::event::EventError;
+use crate::event::{EventError, EventsCause, FrameError};
 use crate::http::weights::weight;
 use crate::http::{HttpError, Status};
 use crate::log;
 use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
 use crate::server::streams::Streams;
+use crate::stats::Lack;
 use crate::sys::process::Source;
 
 /// How a page is written.
@@ -101,6 +102,7 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: F
     let mut page = Page { text: String::with_capacity(16 * 1024), format };
     write_statistics(&mut page, shared);
     write_requests(&mut page, shared, rows);
+    write_batches(&mut page, &shared.request_meters);
     write_durations(&mut page, &shared.server_meters);
     write_connections(&mut page, &shared.server_meters, &shared.streams);
     write_logs(&mut page);
@@ -193,6 +195,24 @@ fn write_requests(page: &mut Page, shared: &Shared, rows: &[(Row, &str)]) {
     }
 }
 
+fn write_batches(page: &mut Page, meters: &[RequestMeters]) {
+    let batches = meters.iter().map(RequestMeters::batches);
+    let (batches, events) = batches.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    page.family("millrace_batches_total", "counter", "Requests of /events that were counted.")
+        .value(batches);
+    page.family("millrace_batch_events_total", "counter", "Events in requests of /events.")
+        .value(events);
+    let mut family = page.family(
+        "millrace_batches_refused_total",
+        "counter",
+        "Requests of /events of which nothing was counted, by reason.",
+    );
+    for refusal in BatchRefusal::all() {
+        let count: u64 = meters.iter().map(|meters| meters.batches_refused(refusal)).sum();
+        family.labelled(&[("reason", &refusal.reason())], count);
+    }
+}
+
 /// How many requests were refused, by reason.
 pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u64)> + '_ {
     let events = |cell: &dyn Fn(&RequestMeters) -> &Cell| {
@@ -201,15 +221,28 @@ pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u6
     let server = |cell: &dyn Fn(&Meters) -> &Cell| {
         shared.server_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
     };
-    let event_errors = EventError::ALL
-        .into_iter()
-        .map(move |error| (error.reason(), events(&|it| &it.event_errors[error as usize])));
+    let batches = |refusal| {
+        shared.request_meters.iter().map(|meters| meters.batches_refused(refusal)).sum::<u64>()
+    };
+    let of_event = |error| BatchRefusal::Malformed(EventsCause::Event(error));
+    let of_frame = |error| BatchRefusal::Malformed(EventsCause::Frame(error));
+    let event_errors = EventError::ALL.into_iter().map(move |error| {
+        let one = events(&|it| &it.event_errors[error as usize]);
+        (error.reason(), one + batches(of_event(error)))
+    });
+    let frame_errors =
+        FrameError::ALL.into_iter().map(move |error| (error.reason(), batches(of_frame(error))));
     let http_errors = HttpError::ALL
         .into_iter()
         .map(move |error| (error.reason(), server(&|it| &it.http_errors[error as usize])));
     event_errors
+        .chain(frame_errors)
         .chain([
-            ("users_full", events(&|it| &it.users_refused)),
+            ("too_many_events", batches(BatchRefusal::TooMany)),
+            (
+                "users_full",
+                events(&|it| &it.users_refused) + batches(BatchRefusal::Lack(Lack::Place)),
+            ),
             ("memory_full", events(&|it| &it.memory_refused)),
         ])
         .chain(http_errors)

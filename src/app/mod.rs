@@ -29,9 +29,16 @@ mod shared;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::http::ContentLimits;
 use crate::options::Options;
 pub use front::App;
 pub use shared::Shared;
+
+/// Returns how large the content of a request may be, by its path.
+pub fn content_limits(options: &Options) -> ContentLimits {
+    let path = routes::RouteNumber::EVENTS.route().path;
+    ContentLimits::with_exception(options.max_body_bytes, path, options.max_batch_body_bytes)
+}
 
 /// Returns the `http://` URL of an address that a client of this machine can use.
 pub fn url(address: SocketAddr) -> String {

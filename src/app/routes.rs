@@ -28,6 +28,8 @@ pub struct Route {
 pub(super) enum Service {
     /// Content is an event: it is staged, and answered after the commit.
     Event,
+    /// Content is a list of events, which is staged as a whole.
+    Events,
     /// An answer that depends on no event.
     Plain(Answerer),
     /// An answer that shows or changes the statistics, so that events staged before it are
@@ -48,12 +50,19 @@ pub enum Methods {
 }
 
 /// The routes, the busiest first.
-pub static ROUTES: [Route; 8] = [
+pub static ROUTES: [Route; 9] = [
     Route {
         path: "/event",
         label: "event",
         methods: Methods::Post,
         service: Service::Event,
+        suggested: true,
+    },
+    Route {
+        path: "/events",
+        label: "events",
+        methods: Methods::Post,
+        service: Service::Events,
         suggested: true,
     },
     Route {
@@ -117,6 +126,8 @@ pub struct RouteNumber(u8);
 impl RouteNumber {
     /// The route that counts events.
     pub const EVENT: RouteNumber = RouteNumber(0);
+    /// The route that counts lists of events.
+    pub const EVENTS: RouteNumber = RouteNumber(1);
 
     /// Returns the row of the table.
     #[inline(always)]
@@ -253,6 +264,7 @@ mod tests {
             assert_eq!(find(route.path.as_bytes()), Some(RouteNumber(i as u8)));
         }
         assert_eq!(RouteNumber::EVENT.route().path, "/event");
+        assert_eq!(RouteNumber::EVENTS.route().path, "/events");
     }
 
     #[test]
@@ -297,7 +309,8 @@ mod tests {
 
     #[test]
     fn the_text_of_404_names_paths() {
-        let text = "There is nothing at this path; try /event, /stats, /health, /metrics or /.";
+        let text =
+            "There is nothing at this path; try /event, /events, /stats, /health, /metrics or /.";
         assert_eq!(not_found(), text);
     }
 }

@@ -24,6 +24,8 @@ pub struct Shared {
     pub(super) streams: Arc<Streams>,
     /// When the process began to serve, on the clock of [`clock::exact_ns`].
     pub(super) started_ns: u64,
+    /// Events that one request of `/events` may have.
+    pub(super) events_max: usize,
     pub(super) reset_allowed: bool,
     pub(super) access_log: bool,
     pub(super) draining: AtomicBool,
@@ -49,6 +51,7 @@ impl Shared {
             rows,
             streams: Arc::new(Streams::new()),
             started_ns: clock::exact_ns(),
+            events_max: options.max_batch_events,
             reset_allowed: options.allow_reset,
             access_log: options.access_log,
             draining: AtomicBool::new(false),

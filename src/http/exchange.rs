@@ -13,6 +13,7 @@
 //! there, because a chunked body is decoded in place. A [`Refusal`] ends the connection.
 
 use super::body::Decoder;
+use super::content::{ContentLimit, ContentLimits};
 use super::error::HttpError;
 use super::framing::Framing;
 use super::head::{Head, Parsed, Parser};
@@ -25,7 +26,7 @@ use super::request::Request;
 #[derive(Debug)]
 pub struct Exchange {
     state: State,
-    content_bytes_max: usize,
+    content_limits: ContentLimits,
 }
 
 #[derive(Debug)]
@@ -45,6 +46,8 @@ struct ChunkedBody {
     decoder: Decoder,
     /// Where the content decoded so far ends.
     content_end: usize,
+    /// The limit of the content.
+    limit: ContentLimit,
 }
 
 /// The result of a look at the input.
@@ -78,10 +81,10 @@ pub enum Stage {
 }
 
 impl Exchange {
-    /// Returns the state of a fresh connection, whose requests have at most `content_bytes_max` bytes
-    /// of content.
-    pub fn new(content_bytes_max: usize) -> Self {
-        Exchange { state: State::Head(Parser::default()), content_bytes_max }
+    /// Returns the state of a fresh connection, whose requests have no more content than
+    /// `content_limits` allow.
+    pub fn new(content_limits: impl Into<ContentLimits>) -> Self {
+        Exchange { state: State::Head(Parser::default()), content_limits: content_limits.into() }
     }
 
     /// Returns the part that the exchange waits for, if a request is under way.
@@ -118,7 +121,7 @@ impl Exchange {
     pub fn recall<'b>(&mut self, input: &'b [u8], memo: &Memo) -> Option<(Request<'b>, usize)> {
         let State::Head(parser) = &mut self.state else { return None };
         let (head, length, content_bytes) = memo.recall(input)?;
-        if content_bytes > self.content_bytes_max as u64 {
+        if content_bytes > self.content_limits.least() as u64 {
             return None;
         }
         let content = input[length..].get(..content_bytes as usize)?;
@@ -169,17 +172,18 @@ impl Exchange {
     /// Looks at the content behind a head that has just been read.
     #[inline]
     fn begin_content<'b>(&mut self, head: Head, input: &'b mut [u8]) -> Step<'b> {
+        let limit = self.content_limits.of(head.path.of(input));
         let Framing::Length(content_bytes) = head.framing else {
-            let decoder = Decoder::new(self.content_bytes_max);
-            let mut body = ChunkedBody { head, decoder, content_end: head.length };
+            let decoder = Decoder::new(limit.bytes);
+            let mut body = ChunkedBody { head, decoder, content_end: head.length, limit };
             let step = body.advance(input, head.length);
             if matches!(step, Step::More { .. }) {
                 self.state = State::Chunked(body);
             }
             return step;
         };
-        if content_bytes > self.content_bytes_max as u64 {
-            return Step::Error(Refusal::new(HttpError::ContentTooLarge, input));
+        if content_bytes > limit.bytes as u64 {
+            return Step::Error(Refusal::too_large(limit, input));
         }
         let whole_bytes = head.length + content_bytes as usize;
         if whole_bytes > input.len() {
@@ -207,6 +211,7 @@ impl ChunkedBody {
                     send_continue: self.head.expects_continue && nothing_sent,
                 }
             }
+            Err(HttpError::ContentTooLarge) => Step::Error(Refusal::too_large(self.limit, input)),
             Err(error) => Step::Error(Refusal::new(error, input)),
         }
     }

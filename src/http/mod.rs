@@ -13,6 +13,7 @@
 //!   body         the chunked transfer coding
 //! request        the result
 //! response       the answer
+//! content        how large the content of a request may be
 //! ```
 //!
 //! [`error`] has one variant for each way in which a client can break the protocol; [`Refusal`] adds
@@ -21,6 +22,7 @@
 
 pub mod authority;
 pub mod body;
+pub mod content;
 pub mod date;
 pub mod error;
 pub mod exchange;
@@ -46,6 +48,7 @@ pub mod target;
 pub mod version;
 pub mod weights;
 
+pub use content::ContentLimits;
 pub use error::HttpError;
 pub use exchange::{Exchange, Step};
 pub use memo::Memo;

@@ -3,6 +3,7 @@
 //! An answer to `HEAD` has no content (RFC 9110, 9.3.2), also when the request is malformed. So each
 //! error that ends a connection carries whether the method was read as `HEAD` before the error.
 
+use super::content::ContentLimit;
 use super::error::HttpError;
 use super::line::empty_lines_length;
 
@@ -13,6 +14,8 @@ pub struct Refusal {
     pub error: HttpError,
     /// Whether the answer must leave its content out, because the method is `HEAD`.
     pub head_only: bool,
+    /// The limit that the content breaks, if it is too large.
+    pub limit: Option<ContentLimit>,
 }
 
 impl Refusal {
@@ -23,7 +26,13 @@ impl Refusal {
     #[cold]
     pub fn new(error: HttpError, input: &[u8]) -> Refusal {
         let request_line = &input[empty_lines_length(input)..];
-        Refusal { error, head_only: request_line.starts_with(b"HEAD ") }
+        Refusal { error, head_only: request_line.starts_with(b"HEAD "), limit: None }
+    }
+
+    /// Refuses the request that `input` begins with, because its content is larger than `limit`.
+    #[cold]
+    pub fn too_large(limit: ContentLimit, input: &[u8]) -> Refusal {
+        Refusal { limit: Some(limit), ..Refusal::new(HttpError::ContentTooLarge, input) }
     }
 }
 

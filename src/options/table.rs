@@ -120,6 +120,38 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         example: "millrace --max-body 1M",
     },
     Row {
+        long: "max-batch-events",
+        short: None,
+        kind: Kind::Value {
+            name: "N",
+            default: "2000",
+            set: |options, text| {
+                value::whole(text, 1..=limits::MANY_EVENTS_MAX)
+                    .map(|count| options.max_batch_events = count)
+            },
+        },
+        summary: "Events in one request of /events",
+        explanation: "More are answered 413, and none of them is counted. A worker handles 2,000 \
+                      events in less than a millisecond; its other clients wait for so long.",
+        example: "millrace --max-batch-events 10000",
+    },
+    Row {
+        long: "max-batch-body",
+        short: None,
+        kind: Kind::Value {
+            name: "BYTES",
+            default: "1M",
+            set: |options, text| {
+                value::bytes(text, 1..=limits::BODY_BYTES_MAX as u64)
+                    .map(|bytes| options.max_batch_body_bytes = bytes as usize)
+            },
+        },
+        summary: "Size of a request's body at /events",
+        explanation: "A longer body is answered 413, and nothing in it is counted. K, M and G stand \
+                      for powers of 1,024.",
+        example: "millrace --max-batch-body 4M",
+    },
+    Row {
         long: "max-users",
         short: None,
         kind: Kind::Value {

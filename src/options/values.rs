@@ -21,6 +21,10 @@ pub struct Options {
     pub max_connections: Option<usize>,
     /// Bytes of a request's content.
     pub max_body_bytes: usize,
+    /// Events of one request of `/events`.
+    pub max_batch_events: usize,
+    /// Bytes of a request's content at `/events`.
+    pub max_batch_body_bytes: usize,
     /// Users counted; `None` counts all.
     pub max_users: Option<u64>,
     /// A whole header section, from its first byte.
@@ -56,6 +60,8 @@ impl Default for Options {
             backlog: limits::BACKLOG_DEFAULT,
             max_connections: None,
             max_body_bytes: limits::BODY_BYTES_MAX_DEFAULT,
+            max_batch_events: limits::MANY_EVENTS_MAX_DEFAULT,
+            max_batch_body_bytes: limits::MANY_BYTES_MAX_DEFAULT,
             max_users: None,
             header_timeout: Duration::from_secs(limits::HEADER_TIMEOUT_S_DEFAULT),
             body_timeout: Duration::from_secs(limits::BODY_TIMEOUT_S_DEFAULT),

@@ -1,6 +1,7 @@
 //! What a server is told before it starts.
 
 use super::timers::Durations;
+use crate::http::ContentLimits;
 
 /// How to serve.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +16,8 @@ pub struct Config {
     pub backlog: u32,
     /// Connections over all workers; further clients are told `503`.
     pub connections_max: usize,
-    /// Bytes of a request's content.
-    pub content_bytes_max: usize,
+    /// How large the content of a request may be.
+    pub content_limits: ContentLimits,
     /// How long to wait for what.
     pub timeouts: Durations,
 }

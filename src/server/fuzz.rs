@@ -15,7 +15,7 @@ use super::connection::{Connection, Desk, Next, Turn};
 use super::meters::{Closed, Meters};
 use super::round::Others;
 use super::stream::Stream;
-use crate::http::Memo;
+use crate::http::{ContentLimits, Memo};
 use crate::limits::{
     HEADER_SECTION_BYTES_MAX, LENT_BUFFER_BYTES, REQUEST_LINE_BYTES_MAX, TURN_ANSWER_BYTES_MAX,
 };
@@ -101,13 +101,13 @@ impl Stream for &mut Peer<'_> {
 /// If the connection gets stuck, or holds more than its bounds.
 pub fn converse<H: Handler>(
     handler: &mut H,
-    content_bytes_max: usize,
+    content_limits: ContentLimits,
     input: &[u8],
     script: &mut Script,
 ) -> Outcome {
     let held_bytes_max = REQUEST_LINE_BYTES_MAX
         + HEADER_SECTION_BYTES_MAX
-        + content_bytes_max
+        + content_limits.most()
         + 2 * script.turn_bytes.max(LENT_BUFFER_BYTES);
     let unsent_bytes_max = 2 * TURN_ANSWER_BYTES_MAX;
     let (meters, mut buffers, mut memo) = (Meters::default(), Buffers::default(), Memo::default());
@@ -125,7 +125,7 @@ pub fn converse<H: Handler>(
     };
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     meters.activities[0].add(1);
-    let mut connection = Connection::new(&mut peer, address, content_bytes_max);
+    let mut connection = Connection::new(&mut peer, address, content_limits);
     let closed = loop {
         // What happens next: room for writing, more input, both, or the peer's FIN.
         let piece_bytes = (script.piece_bytes)();

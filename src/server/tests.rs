@@ -106,7 +106,7 @@ fn config(workers: usize) -> Config {
         sandbox: false,
         backlog: 16,
         connections_max: 200,
-        content_bytes_max: 100,
+        content_limits: 100.into(),
         timeouts: Durations {
             header: PATIENCE,
             body: PATIENCE,

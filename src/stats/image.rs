@@ -278,7 +278,9 @@ impl Statistics {
                     match users.insert_carried(self.hash.hash(id), id) {
                         Outcome::New => totals.users += 1,
                         Outcome::Known => return Err(Damaged("an id comes twice")),
-                        Outcome::Refused => return Err(Damaged("no memory is left for the ids")),
+                        Outcome::Refused(_) => {
+                            return Err(Damaged("no memory is left for the ids"));
+                        }
                     }
                 }
                 Ok(())

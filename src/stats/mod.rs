@@ -25,9 +25,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 pub use cut::{Counted, Cut, Ids};
-pub use shard::{OpenGroup, Refused, Shard};
+pub use shard::{OpenGroup, Refusal, Refused, Shard};
 pub use snapshot::Snapshot;
-pub use users::{Positions, stored_ids};
+pub use users::{Lack, Positions, stored_ids};
 
 use section::Sections;
 use shard::Totals;

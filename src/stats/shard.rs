@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::Statistics;
 use super::batch::Batch;
 use super::sum::Sum;
-use super::users::{Keyed, Outcome, Users};
+use super::users::{Keyed, Lack, Outcome, Users};
 use crate::limits::BATCH_EVENTS_MAX;
 
 /// A worker's access to the statistics. Staged events are lost when it is dropped.
@@ -20,8 +20,8 @@ pub struct Shard {
     worker: usize,
     hash: Keyed,
     batch: Batch,
-    /// The groups that the last commit refused, by number.
-    refused: Vec<u32>,
+    /// The groups that the last commit refused, in the order of their numbers.
+    refused: Vec<Refusal>,
 }
 
 impl Shard {
@@ -64,12 +64,6 @@ impl Shard {
             self.batch.clear();
         }
         Refused { groups: &self.refused }
-    }
-
-    /// Returns whether the limit of users leaves `count` places. If a group with this number of new
-    /// users is refused although it does, there is no memory for them.
-    pub fn has_places(&self, count: u64) -> bool {
-        self.statistics.sections.enter(self.worker, |_, users| users.has_places(count))
     }
 
     /// Forgets all staged groups but the first `groups`.
@@ -118,28 +112,31 @@ impl Drop for OpenGroup<'_> {
     }
 }
 
-/// The groups of a batch of which nothing was counted, since there are as many users as may be.
+/// The groups of a batch of which nothing was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Refused<'s> {
-    /// Numbers from 0 in the order of staging.
-    groups: &'s [u32],
+    groups: &'s [Refusal],
 }
 
-impl Refused<'_> {
+/// A group of which nothing was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number, from 0 in the order of staging.
+    pub group: u32,
+    /// What its new users lacked.
+    pub lack: Lack,
+}
+
+impl<'s> Refused<'s> {
     /// Returns whether every group was counted.
     #[inline]
     pub fn is_none(self) -> bool {
         self.groups.is_empty()
     }
 
-    /// Returns whether the group staged as the `number`-th, from 0, was refused.
-    pub fn contains(self, number: usize) -> bool {
-        self.groups.binary_search(&(number as u32)).is_ok()
-    }
-
-    /// Returns the refused groups' numbers, from 0 in the order of staging.
-    pub fn groups(&self) -> &[u32] {
+    /// Returns the refused groups in the order of their numbers.
+    pub fn groups(self) -> &'s [Refusal] {
         self.groups
     }
 }
@@ -156,19 +153,19 @@ pub(super) struct Totals {
 impl Totals {
     pub const ZERO: Totals = Totals { events: 0, users: 0, sum: Sum::ZERO };
 
-    fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<u32>) {
+    fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
         if batch.is_single() {
             return self.count_single(batch, users, refused);
         }
         for (number, group) in batch.groups().enumerate() {
-            if !self.count_group(batch, group, users) {
-                refused.push(number as u32);
+            if let Err(lack) = self.count_group(batch, group, users) {
+                refused.push(Refusal { group: number as u32, lack });
             }
         }
     }
 
     /// Counts a batch of which each event is a group of its own.
-    fn count_single(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<u32>) {
+    fn count_single(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
         let all = 0..batch.len();
         if batch.len() > 1 {
             users.prefetch(batch.hashes(all.clone()));
@@ -178,7 +175,7 @@ impl Totals {
             match users.insert(hash, id) {
                 Outcome::Known => {}
                 Outcome::New => new += 1,
-                Outcome::Refused => refused.push(index as u32),
+                Outcome::Refused(lack) => refused.push(Refusal { group: index as u32, lack }),
             }
         }
         self.users += new;
@@ -186,7 +183,9 @@ impl Totals {
         if refused.is_empty() {
             self.sum.add_all(batch.events(all), |event| event.value);
         } else {
-            let counted = |index: usize| refused.binary_search(&(index as u32)).is_err();
+            let counted = |index: usize| {
+                refused.binary_search_by_key(&(index as u32), |it| it.group).is_err()
+            };
             let events = batch.events(all).iter().enumerate();
             events
                 .filter(|&(index, _)| counted(index))
@@ -194,9 +193,14 @@ impl Totals {
         }
     }
 
-    /// Counts a group, all of it or nothing; whether it was counted.
-    fn count_group(&mut self, batch: &Batch, group: Range<usize>, users: &Users) -> bool {
-        let Some(mut places) = users.reserve(batch.ids(group.clone())) else { return false };
+    /// Counts a group, all of it or nothing.
+    fn count_group(
+        &mut self,
+        batch: &Batch,
+        group: Range<usize>,
+        users: &Users,
+    ) -> Result<(), Lack> {
+        let mut places = users.reserve(batch.ids(group.clone()))?;
         let mut start = group.start;
         while start < group.end {
             let end = group.end.min(start + BATCH_EVENTS_MAX);
@@ -208,6 +212,6 @@ impl Totals {
         }
         self.events += group.len() as u64;
         self.sum.add_all(batch.events(group), |event| event.value);
-        true
+        Ok(())
     }
 }

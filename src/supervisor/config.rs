@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::{hint, io};
 
+use crate::app;
 use crate::limits::{
     DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS, START_BYTES,
     START_BYTES_PER_WORKER,
@@ -58,7 +59,7 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
         sandbox: options.sandbox,
         backlog: options.backlog,
         connections_max,
-        content_bytes_max: options.max_body_bytes,
+        content_limits: app::content_limits(options),
         timeouts: Durations {
             header: options.header_timeout,
             body: options.body_timeout,

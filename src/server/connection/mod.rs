@@ -38,7 +38,7 @@ use super::{Handler, Reply};
 use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
-use crate::http::{Exchange, Memo, Refusal, Replay, Step};
+use crate::http::{ContentLimits, Exchange, Memo, Refusal, Replay, Step};
 use crate::limits::{
     LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX, WRITE_PROGRESS_BYTES_MIN,
 };
@@ -121,11 +121,11 @@ pub enum Next {
 
 impl<S: Stream> Connection<S> {
     /// A fresh connection.
-    pub fn new(stream: S, peer: SocketAddr, content_bytes_max: usize) -> Self {
+    pub fn new(stream: S, peer: SocketAddr, content_limits: ContentLimits) -> Self {
         Connection {
             stream,
             peer,
-            exchange: Exchange::new(content_bytes_max),
+            exchange: Exchange::new(content_limits),
             held: Buffer::default(),
             held_begins: HeldBegins::WithPart,
             unsent: Buffer::default(),
@@ -140,11 +140,11 @@ impl<S: Stream> Connection<S> {
     pub fn arrive(
         stream: S,
         peer: SocketAddr,
-        content_bytes_max: usize,
+        content_limits: ContentLimits,
         held: Vec<u8>,
         unsent: Vec<u8>,
     ) -> Self {
-        let mut connection = Connection::new(stream, peer, content_bytes_max);
+        let mut connection = Connection::new(stream, peer, content_limits);
         if !held.is_empty() {
             connection.held_begins = HeldBegins::WithWhole;
         }

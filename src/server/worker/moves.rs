@@ -25,8 +25,8 @@ impl<H: Handler> Worker<H> {
             self.shared.balance.closed(self.index);
             return;
         };
-        let bytes_max = self.config.content_bytes_max;
-        let connection = Connection::arrive(stream, peer, bytes_max, held.into_bytes(), unsent);
+        let limits = self.config.content_limits;
+        let connection = Connection::arrive(stream, peer, limits, held.into_bytes(), unsent);
         if let Some(key) = self.admit(connection, Standing::Guest)
             && let Some(resident) = self.connections.get_mut(key)
         {

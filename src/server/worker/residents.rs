@@ -24,13 +24,13 @@ use crate::server::timers::Class;
 impl<H: Handler> Worker<H> {
     /// Makes a connection this worker's own; it has a place in the balance already.
     pub(super) fn adopt(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let connection = Connection::new(stream, peer, self.config.content_bytes_max);
+        let connection = Connection::new(stream, peer, self.config.content_limits);
         self.admit(connection, Standing::Guest);
     }
 
     /// Answers `503` and lets the client read it.
     pub(super) fn turn_away(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let connection = Connection::new(stream, peer, self.config.content_bytes_max);
+        let connection = Connection::new(stream, peer, self.config.content_limits);
         if let Some(key) = self.admit(connection, Standing::TurnedAway) {
             self.with(key, |connection, desk| connection.turn_away(desk));
         }

@@ -64,8 +64,17 @@ pub(super) enum Outcome {
     Known,
     /// It is now.
     New,
-    /// It is not: there are as many users as may be, or no memory is left for more.
-    Refused,
+    /// It is not, for lack of something.
+    Refused(Lack),
+}
+
+/// What a new user cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lack {
+    /// A place: there are as many users as may be.
+    Place,
+    /// Memory.
+    Memory,
 }
 
 impl Users {
@@ -89,12 +98,6 @@ impl Users {
         Users::try_new(users_max).expect("memory for an empty set")
     }
 
-    /// Returns whether the limit of users leaves `count` places. If ids are refused although it does,
-    /// there is no memory for them.
-    pub fn has_places(&self, count: u64) -> bool {
-        self.quota.has(count)
-    }
-
     /// Makes `id`, of 1 to 256 bytes, an element if it is none and may become one. The same id
     /// must always come with the same hash.
     #[inline]
@@ -106,9 +109,14 @@ impl Users {
         stripe.insert(fragment, id, &self.quota, &self.pages)
     }
 
-    /// Takes a place for each of `ids` that is not in the set; `None` if there are not places or not
-    /// memory enough for all of them. An id that comes twice needs one place.
-    pub fn reserve<'i>(&self, ids: impl Iterator<Item = (u64, &'i [u8])>) -> Option<Places<'_>> {
+    /// Takes a place for each of `ids` that is not in the set. An id that comes twice needs one place.
+    ///
+    /// # Errors
+    /// If there are not places or not memory enough for all of them.
+    pub fn reserve<'i>(
+        &self,
+        ids: impl Iterator<Item = (u64, &'i [u8])>,
+    ) -> Result<Places<'_>, Lack> {
         let mut places = 0;
         if self.quota.is_limited() {
             let unknown = ids.filter(|&(hash, id)| {
@@ -120,8 +128,13 @@ impl Users {
             unknown.dedup();
             places = unknown.len() as u64;
         }
-        let reserved = self.pages.has_room() && self.quota.take_all(places);
-        reserved.then(|| Places { users: self, left: places })
+        if !self.pages.has_room() {
+            return Err(Lack::Memory);
+        }
+        if !self.quota.take_all(places) {
+            return Err(Lack::Place);
+        }
+        Ok(Places { users: self, left: places })
     }
 
     /// Makes `id` an element even beyond the limit of users, which binds those who come later.
@@ -210,7 +223,7 @@ impl Places<'_> {
                 true
             }
             // Half of a group cannot be taken back, and a wrong count is worse than none.
-            Outcome::Refused => panic!("no memory for the rest of a group of events"),
+            Outcome::Refused(_) => panic!("no memory for the rest of a group of events"),
         }
     }
 }

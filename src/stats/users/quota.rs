@@ -30,11 +30,6 @@ impl Quota {
         self.left.is_some()
     }
 
-    /// Returns whether `count` places are left.
-    pub fn has(&self, count: u64) -> bool {
-        self.left.as_ref().is_none_or(|left| left.load(Ordering::Relaxed) >= count)
-    }
-
     /// Takes `count` places if that number is left, otherwise none.
     pub fn take_all(&self, count: u64) -> bool {
         let take = |left: u64| left.checked_sub(count);
@@ -61,7 +56,6 @@ mod tests {
         assert_eq!([(); 3].map(|()| quota.take()), [true, true, false]);
         quota.give_back(1);
         assert_eq!([(); 2].map(|()| quota.take()), [true, false]);
-        assert!(quota.has(0) && !quota.has(1) && Quota::new(None).has(u64::MAX));
         assert!(!Quota::new(Some(0)).take());
         assert!(Quota::new(None).take() && Quota::new(None).take_all(u64::MAX));
         let quota = Quota::new(Some(3));

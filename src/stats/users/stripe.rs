@@ -12,13 +12,13 @@
 
 use std::ptr::NonNull;
 
-use super::Outcome;
 use super::arena::{Arena, ArenaWriter, Position};
 use super::page_table::{Arrays, ORDER_MAX, PageArray, PageTable};
 use super::pages::{Page, Pages};
 use super::prefetch::prefetch;
 use super::quota::Quota;
 use super::segment::{Fragment, Segment};
+use super::{Lack, Outcome};
 use crate::stats::sync::{Mutex, OwnLine, lock};
 
 /// A set of ids, in pages of a supply that outlives it.
@@ -86,7 +86,7 @@ impl Stripe {
             return Outcome::Known;
         }
         if !quota.take() {
-            return Outcome::Refused;
+            return Outcome::Refused(Lack::Place);
         }
         let entry = self.segment_with_room(&mut writer, fragment, pages).and_then(|segment| {
             // SAFETY: `new` made the two together; the pages outlive `self` by its condition.
@@ -95,7 +95,7 @@ impl Stripe {
         });
         let Some((segment, reference)) = entry else {
             quota.give_back(1);
-            return Outcome::Refused;
+            return Outcome::Refused(Lack::Memory);
         };
         segment.insert(fragment, reference);
         Outcome::New

@@ -92,8 +92,8 @@ fn more_collisions_than_a_keyed_hash_can_have_are_refused() {
     for i in 0..COLLISIONS_MAX {
         assert_eq!(users.insert(9, &id(i)), Outcome::New);
     }
-    assert_eq!(users.insert(9, &id(COLLISIONS_MAX)), Outcome::Refused);
-    assert_eq!(users.insert(9, &id(COLLISIONS_MAX)), Outcome::Refused);
+    assert_eq!(users.insert(9, &id(COLLISIONS_MAX)), Outcome::Refused(Lack::Memory));
+    assert_eq!(users.insert(9, &id(COLLISIONS_MAX)), Outcome::Refused(Lack::Memory));
     assert_eq!(users.insert(u64::MAX, &id(COLLISIONS_MAX)), Outcome::New);
     for i in 0..COLLISIONS_MAX {
         assert_eq!(users.insert(9, &id(i)), Outcome::Known);
@@ -107,9 +107,9 @@ fn the_limit_refuses_new_users_only() {
     let outcomes: [(&[u8], _); 6] = [
         (b"a", Outcome::New),
         (b"b", Outcome::New),
-        (b"c", Outcome::Refused),
+        (b"c", Outcome::Refused(Lack::Place)),
         (b"a", Outcome::Known),
-        (b"c", Outcome::Refused),
+        (b"c", Outcome::Refused(Lack::Place)),
         (b"b", Outcome::Known),
     ];
     for (id, outcome) in outcomes {
