@@ -9,6 +9,7 @@ pub mod event;
 pub mod handover;
 pub mod health;
 pub mod http;
+pub mod journal;
 pub mod limits;
 pub mod log;
 mod mailbox;

@@ -232,3 +232,24 @@ pub const HANDOVER_EARLY_CONNECTION_BYTES_MAX: usize = 4 * 1024;
 pub const HANDOVER_EARLY_BYTES_MAX: usize = 8 << 20;
 /// How often the users that have come meanwhile are sent before the workers stop.
 pub const HANDOVER_ROUNDS_MAX: usize = 16;
+
+// The journal.
+
+/// Bytes of a record; an id of [`USER_ID_BYTES_MAX`] bytes with a few bytes of the caller's own fits.
+pub const JOURNAL_RECORD_BYTES_MAX: usize = 320;
+/// Bytes of the state that a commit carries; with the slot's own fields they fill one sector.
+pub const JOURNAL_STATE_BYTES_MAX: usize = 448;
+/// Lanes of a state directory, one for each worker.
+pub const JOURNAL_LANES_MAX: usize = WORKERS_MAX;
+/// Bytes of records that a lane gathers before it writes them ahead of the commit.
+pub const JOURNAL_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of zeros that are written ahead of a lane's records at a time, at least.
+pub const JOURNAL_GROWTH_BYTES_MIN: u64 = 1024 * 1024;
+/// And at most, for a lane that takes in new records quickly.
+pub const JOURNAL_GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long a worker waits in one round for space that is being made; then it refuses new records.
+pub const JOURNAL_GROWTH_WAIT_MS: u64 = 50;
+/// How soon growth is tried again after the disk was full.
+pub const JOURNAL_FULL_RETRY_MS: u64 = 1_000;
+/// From one checkpoint to the next.
+pub const JOURNAL_CHECKPOINT_MS: u64 = 1_000;

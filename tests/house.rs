@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["calendar", "limits"]),
     ("event", &["limits"]),
     ("stats", &["limits"]),
+    ("journal", &["limits", "log", "sys"]),
     ("server", &["limits", "log", "mailbox", "sys", "http"]),
     ("app", &["limits", "log", "sys", "http", "event", "stats", "server", "options"]),
     ("health", &["limits", "options"]),

@@ -9,6 +9,7 @@ pub mod children;
 pub mod clock;
 pub mod descriptors;
 pub mod errors;
+pub mod files;
 pub mod oom;
 pub mod passing;
 pub mod process;

@@ -1,0 +1,63 @@
+//! Bytes that outlive the process: a state for each worker, and records that are only ever added.
+//!
+//! It knows no statistics. A caller's worker appends records (ids of users) to its [`Lane`] and commits
+//! them together with a small state (its totals, absolute), once a round:
+//!
+//! ```text
+//! journal    lane.append(record) …, lane.commit(state)     when it returns, a crash cannot take it back
+//! publish    what was committed, with the commit's Mark    readers see it
+//! answer
+//! ```
+//!
+//! Totals are absolute and records are never removed, so nothing here grows with events: a commit is one
+//! sector, written over the one 64 commits ago, and the records behind the last ones. What a crash takes
+//! and why recovery is right stands in docs/durability.md; each file argues its own part at its top.
+//!
+//! ```text
+//! crc  layout  mark  slot  segment      bytes
+//! storage  disk                         a file system, and one in memory that crashes
+//! control  enter                        what concerns all lanes; the way into a directory
+//! choice  visit  recovery               from a directory to a state and all records; writes nothing
+//! begin                                 from there to lanes, by steps that a crash may interrupt
+//! lane  space  checkpoint  running      at work
+//! luggage                               to another process
+//! ```
+//!
+//! Deliberately not here: what the bytes mean, sockets, signals, and any repair that is not asked for.
+
+mod begin;
+mod checkpoint;
+mod choice;
+mod control;
+mod crc;
+#[cfg(any(test, fuzzing))]
+mod disk;
+mod enter;
+mod lane;
+mod layout;
+mod luggage;
+mod mark;
+mod recovery;
+mod refusal;
+mod running;
+mod segment;
+mod shared;
+mod slot;
+mod space;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+pub use checkpoint::{Caller, Cut};
+pub use lane::Lane;
+pub use luggage::{Packed, receive};
+pub use mark::Mark;
+pub use recovery::{Level, Recovered, Recovery, open, open_existing};
+pub use refusal::{Damage, Refusal};
+pub use running::{Figures, Journal};
+pub use segment::Staged;
+pub use shared::{Fsync, Reading};
+pub use space::Full;
+pub use storage::{Directory, File, Storage};
+pub use visit::{Progress, Visited};
