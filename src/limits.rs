@@ -12,6 +12,11 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Events that a worker commits at once if they are single: enough that the cost of a section is
 /// spread thin, few enough that a section, for which a reader may wait, lasts some microseconds.
 pub const BATCH_EVENTS_MAX: usize = 64;
+/// Single events that a worker commits at once if each commit is kept on disk: nearly always all of a
+/// round.
+pub const KEPT_BATCH_EVENTS_MAX: usize = 1024;
+/// Events whose ids are looked for in one section.
+pub const SECTION_EVENTS_MAX: usize = 64;
 
 // The request, RFC 9112.
 
@@ -174,6 +179,11 @@ pub const LOG_LOSS_WARNING_S: u64 = 60;
 pub const LOG_PROGRESS_MS: u64 = 1_000;
 /// How long the end of the process waits for a log that takes something now and then.
 pub const LOG_FINISH_MS: u64 = 5_000;
+
+// A start with a state directory.
+
+/// How often the log says how far the reading is.
+pub const RECOVERY_PROGRESS_MS: u64 = 1_000;
 
 // The dashboard's stream.
 

@@ -48,6 +48,8 @@ const VALUES: &[Case] = &[
     ("write-timeout", "7", "0.25", |options| options.write_timeout.as_secs_f64().to_string()),
     ("drain-delay", "0", "15", |options| options.drain_delay.as_secs_f64().to_string()),
     ("drain-timeout", "1", "600", |options| options.drain_timeout.as_secs_f64().to_string()),
+    ("state", "/tmp/a", "b/c", |options| text(options.state.as_ref().map(|it| it.display()))),
+    ("fsync", "always", "everysec", |options| options.fsync.name().to_owned()),
     ("log-level", "error", "debug", |options| options.log_level.name().to_owned()),
     ("log-format", "json", "text", |options| format!("{:?}", options.log_format).to_lowercase()),
 ];

@@ -29,6 +29,7 @@ impl App {
         App {
             intake: Intake::new(
                 shared.statistics.shard(worker),
+                shared.keeper().and_then(|keeper| keeper.ledger(worker)),
                 Rows { one: RouteNumber::EVENT.row(), many: RouteNumber::EVENTS.row() },
                 shared.events_max,
             ),
@@ -144,7 +145,7 @@ impl Handler for App {
 
     #[inline(always)]
     fn commits_once_a_round(&self) -> bool {
-        false
+        self.intake.is_kept()
     }
 
     #[inline]
@@ -186,6 +187,10 @@ impl Handler for App {
 
     fn detached(&mut self, connection: Detached) {
         self.answers.shared.streams.take(connection);
+    }
+
+    fn depart(&mut self) {
+        self.intake.depart();
     }
 
     fn drain(&mut self) {

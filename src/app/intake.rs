@@ -11,19 +11,25 @@ use std::ops::Range;
 use super::access_log::Draft;
 use super::answers::{Answers, JSON};
 use super::json::{counted_body, error_body};
+use super::keeper::{self, LaneLedger};
 use super::meters::{BatchRefusal, Row};
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
+use crate::limits::{BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX};
 use crate::log;
 use crate::stats::{Lack, Refusal, Shard};
 
 /// The staged requests of one worker.
 pub(super) struct Intake {
     shard: Shard,
+    /// Where batches are kept before they are published, if they are.
+    ledger: Option<LaneLedger>,
     /// Where the answers of `/event` and `/events` are counted.
     rows: Rows,
     /// Events that one request may have.
     events_max: usize,
+    /// Staged events after which a commit follows at once.
+    batch_events_max: usize,
     scratch: Scratch,
     /// Requests of this round that were committed.
     committed: u32,
@@ -71,9 +77,13 @@ pub(super) enum Unstaged {
 
 impl Intake {
     /// Returns an intake into `shard`, for requests of at most `events_max` events.
-    pub fn new(shard: Shard, rows: Rows, events_max: usize) -> Intake {
+    pub fn new(shard: Shard, ledger: Option<LaneLedger>, rows: Rows, events_max: usize) -> Intake {
+        let batch_events_max =
+            if ledger.is_some() { KEPT_BATCH_EVENTS_MAX } else { BATCH_EVENTS_MAX };
         Intake {
             shard,
+            ledger,
+            batch_events_max,
             rows,
             events_max,
             scratch: Scratch::new(),
@@ -101,9 +111,10 @@ impl Intake {
         request: &Request<'_>,
     ) -> Result<(), EventError> {
         let event = event::parse(request.content, &mut self.scratch)?;
-        if self.shard.is_full() {
+        if self.shard.staged_events() >= self.batch_events_max {
             // Not by `self.commit()`: the event may be borrowed from `self.scratch`.
-            commit(&mut self.shard, &mut self.committed, &mut self.refused);
+            let Intake { shard, ledger, committed, refused, .. } = self;
+            commit(shard, ledger, committed, refused);
         }
         let persistence = Persistence::of(request.version, request.persistent);
         if persistence != Persistence::Implied || answers.access_log.is_some() {
@@ -125,7 +136,7 @@ impl Intake {
         peer: &SocketAddr,
         request: &Request<'_>,
     ) -> Result<(), Unstaged> {
-        if self.shard.is_full() {
+        if self.shard.staged_events() >= self.batch_events_max {
             self.commit();
         }
         let number = self.staged();
@@ -151,7 +162,19 @@ impl Intake {
     /// Publishes what is staged.
     #[inline]
     pub fn commit(&mut self) {
-        commit(&mut self.shard, &mut self.committed, &mut self.refused);
+        let Intake { shard, ledger, committed, refused, .. } = self;
+        commit(shard, ledger, committed, refused);
+    }
+
+    /// Returns whether a commit is so costly that it should serve a whole round.
+    #[inline(always)]
+    pub fn is_kept(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Gives up the place where batches are kept; nothing is committed any more.
+    pub fn depart(&mut self) {
+        self.ledger = None;
     }
 
     /// Appends the answers of committed requests.
@@ -212,10 +235,18 @@ impl Intake {
 
 /// Publishes the requests staged in `shard`, and notes which were refused.
 #[inline]
-fn commit(shard: &mut Shard, committed: &mut u32, refused: &mut Vec<Refusal>) {
+fn commit(
+    shard: &mut Shard,
+    ledger: &mut Option<LaneLedger>,
+    committed: &mut u32,
+    refused: &mut Vec<Refusal>,
+) {
     let staged = shard.staged() as u32;
     if staged > 0 {
-        let of_batch = shard.commit();
+        let of_batch = match ledger {
+            None => shard.commit(),
+            Some(ledger) => shard.commit_kept(ledger).unwrap_or_else(|error| keeper::end(&error)),
+        };
         if !of_batch.is_none() {
             let numbered = |it: &Refusal| Refusal { group: *committed + it.group, lack: it.lack };
             refused.extend(of_batch.groups().iter().map(numbered));
@@ -230,6 +261,10 @@ fn verdict(kind: Kind, lack: Option<Lack>, answers: &Answers) -> (Status, Option
     if lack == Some(Lack::Memory) {
         meters.memory_refused.add(1);
         log::error("events of new users are refused: there is no memory for another user", &[]);
+    }
+    if lack == Some(Lack::Disk) {
+        meters.disk_refused.add(1);
+        log::error("events of new users are refused: the disk of the state directory is full", &[]);
     }
     match (kind, lack) {
         (Kind::One, None) => (Status::Ok, None),
@@ -259,6 +294,9 @@ fn not_counted(lack: Lack, which: &str) -> String {
         ),
         Lack::Memory => format!(
             "There is no memory for another user, so {which} not counted; events of known users still are."
+        ),
+        Lack::Disk => format!(
+            "The disk of the state directory is full, so {which} not counted; events of known users still are."
         ),
     }
 }

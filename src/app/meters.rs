@@ -43,10 +43,13 @@ pub struct RequestMeters {
     batch_coded: Cell,
     batch_places_lacking: Cell,
     batch_memory_lacking: Cell,
+    batch_disk_lacking: Cell,
     /// Events refused because of `--max-users`.
     pub users_refused: Cell,
     /// Events refused because there is no memory for another user.
     pub memory_refused: Cell,
+    /// Requests refused because there is no room on the disk for a new user.
+    pub disk_refused: Cell,
 }
 
 impl RequestMeters {
@@ -90,6 +93,7 @@ impl RequestMeters {
             BatchRefusal::Coded => &self.batch_coded,
             BatchRefusal::Lack(Lack::Place) => &self.batch_places_lacking,
             BatchRefusal::Lack(Lack::Memory) => &self.batch_memory_lacking,
+            BatchRefusal::Lack(Lack::Disk) => &self.batch_disk_lacking,
         }
     }
 
@@ -125,6 +129,7 @@ impl BatchRefusal {
             BatchRefusal::Coded,
             BatchRefusal::Lack(Lack::Place),
             BatchRefusal::Lack(Lack::Memory),
+            BatchRefusal::Lack(Lack::Disk),
         ])
     }
 
@@ -137,6 +142,7 @@ impl BatchRefusal {
             BatchRefusal::Coded => "content_coded",
             BatchRefusal::Lack(Lack::Place) => "users_full",
             BatchRefusal::Lack(Lack::Memory) => "memory_full",
+            BatchRefusal::Lack(Lack::Disk) => "disk_full",
         }
     }
 }

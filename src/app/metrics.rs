@@ -244,6 +244,7 @@ pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u6
                 events(&|it| &it.users_refused) + batches(BatchRefusal::Lack(Lack::Place)),
             ),
             ("memory_full", events(&|it| &it.memory_refused)),
+            ("disk_full", events(&|it| &it.disk_refused)),
         ])
         .chain(http_errors)
         .chain([("panic", server(&|it| &it.panics))])

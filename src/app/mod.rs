@@ -9,6 +9,7 @@
 //! | `answers`, `json` | how an answer is written |
 //! | [`live`], `page` | the dashboard and what feeds it |
 //! | `meters`, `metrics`, `access_log` | what is counted and told to operators |
+//! | [`keeper`] | the statistics on disk |
 //! | `shared` | what all of them share |
 
 mod access_log;
@@ -18,6 +19,7 @@ mod front;
 pub mod fuzz;
 mod intake;
 mod json;
+pub mod keeper;
 pub mod live;
 mod meters;
 mod metrics;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::answers::{Clerk, JSON};
 use super::json::write_statistics;
+use super::keeper;
 use super::page::{OPEN_API, PAGE, PAGE_GZIP, POLICY, accepts_gzip};
 use super::{live, metrics};
 use crate::http::{Content, Method, Status};
@@ -44,7 +45,15 @@ pub(super) fn reset(clerk: Clerk<'_>) -> Reply {
         let message = "Reset is not enabled; start millrace with --allow-reset to enable it.";
         return clerk.error(Status::Forbidden, "", message);
     }
-    if !clerk.shared().statistics.reset() {
+    let shared = clerk.shared();
+    let was_reset = match shared.keeper() {
+        None => shared.statistics.reset(),
+        Some(keeper) => shared
+            .statistics
+            .reset_kept(|_| keeper.reset())
+            .unwrap_or_else(|error| keeper::end(&error)),
+    };
+    if !was_reset {
         let message = "There is no memory for a reset; nothing was changed.";
         return clerk.error(Status::InsufficientStorage, "", message);
     }

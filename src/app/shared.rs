@@ -1,9 +1,10 @@
 //! What the handlers of all workers share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::json::write_statistics;
+use super::keeper::Keeper;
 use super::meters::{RequestMeters, Row};
 use crate::options::Options;
 use crate::server::meters::Meters;
@@ -20,6 +21,8 @@ pub struct Shared {
     pub(super) request_meters: Box<[RequestMeters]>,
     /// The rows of the request meters that are in use, with their labels.
     pub(super) rows: Box<[(Row, &'static str)]>,
+    /// The statistics on disk, if there is a state directory.
+    keeper: Mutex<Option<Arc<Keeper>>>,
     /// Who watches the dashboard.
     pub(super) streams: Arc<Streams>,
     /// When the process began to serve, on the clock of [`clock::exact_ns`].
@@ -49,6 +52,7 @@ impl Shared {
             server_meters: (0..workers).map(|_| Meters::default()).collect(),
             request_meters: (0..workers).map(|_| RequestMeters::default()).collect(),
             rows,
+            keeper: Mutex::new(None),
             streams: Arc::new(Streams::new()),
             started_ns: clock::exact_ns(),
             events_max: options.max_batch_events,
@@ -68,6 +72,23 @@ impl Shared {
     /// Returns whether load balancers should send clients elsewhere.
     pub(super) fn is_leaving(&self) -> bool {
         self.draining.load(Ordering::Relaxed) || self.stop_announced.load(Ordering::Relaxed)
+    }
+
+    /// Returns the keeper of the statistics, if they are kept.
+    pub fn keeper(&self) -> Option<Arc<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the statistics from now on. Workers that are made later use it.
+    pub fn keep(&self, keeper: Keeper) {
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keeper));
+    }
+
+    /// Takes the keeper back, after the last worker has ended or departed. `None` if there is none, or
+    /// a worker still has it.
+    pub fn take_keeper(&self) -> Option<Keeper> {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Arc::try_unwrap(keeper).ok()
     }
 
     /// Returns the statistics as JSON, as `GET /stats` answers them.

@@ -30,6 +30,8 @@ pub enum Kind {
     Image,
     /// Listening sockets.
     Listeners,
+    /// Open files of the state directory; the content is for the first of these frames.
+    Journal,
     /// Connections with the bytes they hold.
     Connections,
     /// The descriptors of a frame have arrived.
@@ -47,12 +49,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 13] = [
         Kind::Hello,
         Kind::Ready,
         Kind::Refused,
         Kind::Image,
         Kind::Listeners,
+        Kind::Journal,
         Kind::Connections,
         Kind::Arrived,
         Kind::Serving,

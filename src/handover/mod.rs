@@ -59,4 +59,4 @@ mod successor;
 
 pub use greeting::CHANNEL_DESCRIPTOR;
 pub use predecessor::{Predecessor, Word};
-pub use successor::{Offer, Successor};
+pub use successor::{Journal, Offer, Successor};

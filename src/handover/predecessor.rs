@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use super::channel::{Channel, Frame, HEADER_BYTES, Kind};
@@ -69,7 +70,8 @@ impl Predecessor {
         }
     }
 
-    /// Takes in the statistics, which must be zero, and returns the sockets. `is_stopped` is asked
+    /// Takes in the statistics, which must be zero, and returns the sockets, and bytes and files of the
+    /// state directory if there is one. `is_stopped` is asked
     /// now and then whether this process was told to stop.
     ///
     /// # Errors
@@ -78,7 +80,8 @@ impl Predecessor {
         &mut self,
         statistics: &Statistics,
         is_stopped: impl Fn() -> bool,
-    ) -> io::Result<Departed> {
+    ) -> io::Result<(Departed, Option<(Vec<u8>, Vec<OwnedFd>)>)> {
+        let mut journal: Option<(Vec<u8>, Vec<OwnedFd>)> = None;
         self.channel.send(Kind::Ready, b"")?;
         let (mut departed, mut image) = (Departed::default(), image::Reader::new(statistics));
         loop {
@@ -94,11 +97,17 @@ impl Predecessor {
                 Kind::Image => {
                     let complete = image.take(&content);
                     if complete.map_err(|damaged| malformed(damaged.0))? {
-                        return Ok(departed);
+                        return Ok((departed, journal));
                     }
                 }
                 Kind::Listeners => {
                     departed.listeners.extend(descriptors);
+                    self.channel.send(Kind::Arrived, b"")?;
+                }
+                Kind::Journal => {
+                    let (bytes, files) = journal.get_or_insert_default();
+                    bytes.extend_from_slice(&content);
+                    files.extend(descriptors);
                     self.channel.send(Kind::Arrived, b"")?;
                 }
                 Kind::Connections => {

@@ -75,6 +75,14 @@ impl Offer {
     }
 }
 
+/// The state directory on its way: what its room needs to go on, and its open files.
+pub struct Journal<'j> {
+    /// For the first frame.
+    pub bytes: &'j [u8],
+    /// At least one.
+    pub files: &'j [BorrowedFd<'j>],
+}
+
 /// A process that gets ready to serve.
 pub struct Successor<'o> {
     offer: &'o Offer,
@@ -146,12 +154,13 @@ impl<'o> Successor<'o> {
     pub fn hand_over(
         &mut self,
         statistics: &Statistics,
+        journal: Option<Journal<'_>>,
         departed: &mut Departed,
     ) -> io::Result<Vec<Moved>> {
         self.channel.set_deadline(Some(Instant::now() + Duration::from_millis(HANDOVER_PAUSE_MS)));
         let (early, late) = luggage::divide(mem::take(&mut departed.connections));
         departed.connections = early;
-        let sent = self.send_state(statistics, departed);
+        let sent = self.send_state(statistics, journal, departed);
         let serving = sent.and_then(|()| self.channel.expect(Kind::Serving).map(drop));
         match serving.or_else(|error| self.settle(error)) {
             Ok(()) => Ok(late),
@@ -162,7 +171,18 @@ impl<'o> Successor<'o> {
         }
     }
 
-    fn send_state(&mut self, statistics: &Statistics, departed: &Departed) -> io::Result<()> {
+    fn send_state(
+        &mut self,
+        statistics: &Statistics,
+        journal: Option<Journal<'_>>,
+        departed: &Departed,
+    ) -> io::Result<()> {
+        if let Some(Journal { bytes, files }) = journal {
+            for (i, files) in files.chunks(DESCRIPTORS_PER_MESSAGE_MAX).enumerate() {
+                let bytes = if i == 0 { bytes } else { b"" };
+                self.channel.send_descriptors(Kind::Journal, bytes, files)?;
+            }
+        }
         for sockets in departed.listeners.chunks(DESCRIPTORS_PER_MESSAGE_MAX) {
             let sockets: Vec<BorrowedFd> = sockets.iter().map(AsFd::as_fd).collect();
             self.channel.send_descriptors(Kind::Listeners, b"", &sockets)?;

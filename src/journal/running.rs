@@ -4,6 +4,8 @@
 //! space ahead of the records, so that a slow sync of the first one holds no worker up.
 
 use std::io;
+use std::ops::RangeInclusive;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -169,6 +171,18 @@ impl Journal {
             lanes: self.files.len(),
             recovery: self.recovery,
         }
+    }
+
+    /// Returns the lowest and the highest number of the descriptors that workers write; `None` if the
+    /// storage has no descriptors.
+    pub fn descriptors(&self) -> Option<RangeInclusive<RawFd>> {
+        let files = self.files.iter().map(|lane| lane.file.clone()).chain([self.control_file()]);
+        let numbers = files.filter_map(|file| file.descriptor().map(|it| it.as_raw_fd()));
+        numbers.fold(None, |range: Option<RangeInclusive<RawFd>>, number| {
+            Some(range.map_or(number..=number, |range| {
+                number.min(*range.start())..=number.max(*range.end())
+            }))
+        })
     }
 
     /// Ends cleanly: everything is on disk, and the next start can tell. `lanes` are all that the start

@@ -18,6 +18,17 @@ pub enum Fsync {
     Always,
 }
 
+impl Fsync {
+    /// Both with the names that they have on the command line.
+    pub const NAMES: [(&str, Fsync); 2] =
+        [("everysec", Fsync::EverySecond), ("always", Fsync::Always)];
+
+    /// Returns the name.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
 /// A lane's open file.
 #[derive(Clone, Debug)]
 pub struct LaneFile {

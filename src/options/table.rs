@@ -21,6 +21,7 @@ use super::address::{HostPort, Listen};
 use super::url::HttpUrl;
 use super::values::{Action, Options};
 use crate::cli::{Kind, Row, value};
+use crate::journal::Fsync;
 use crate::limits;
 use crate::log::{Format, Level};
 
@@ -262,6 +263,42 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         explanation: "It sets all statistics to zero, and any client can send it. Without this \
                       option it is answered 403.",
         example: "millrace --allow-reset",
+    },
+    Row {
+        long: "state",
+        short: None,
+        kind: Kind::Value {
+            name: "DIR",
+            default: "none",
+            set: |options, text| {
+                if text.is_empty() {
+                    return Err("a directory".to_owned());
+                }
+                options.state = Some(text.into());
+                Ok(())
+            },
+        },
+        summary: "Directory in which the statistics outlive the process",
+        explanation: "It is made if it is not there. What was answered 200 is there after the next \
+                      start, also after kill -9. Without it, statistics live in memory and end with \
+                      the process.",
+        example: "millrace --state /var/lib/millrace",
+    },
+    Row {
+        long: "fsync",
+        short: None,
+        kind: Kind::Value {
+            name: "everysec|always",
+            default: "everysec",
+            set: |options, text| {
+                value::choice(text, &Fsync::NAMES).map(|fsync| options.fsync = fsync)
+            },
+        },
+        summary: "When the state is synced to the disk",
+        explanation: "With everysec a power loss takes back the last 2 seconds at most, and nothing \
+                      else takes anything back. With always every answer waits for the disk, and \
+                      nothing is lost at all; one sync serves all clients that wait.",
+        example: "millrace --state /var/lib/millrace --fsync always",
     },
     Row {
         long: "log-level",

@@ -1,9 +1,11 @@
 //! The values of all options, with their defaults.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Listen;
 use super::url::HttpUrl;
+use crate::journal::Fsync;
 use crate::{limits, log, sys};
 
 /// The values of all options.
@@ -41,6 +43,10 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Whether `POST /reset` is allowed.
     pub allow_reset: bool,
+    /// The directory in which the statistics outlive the process; `None` keeps them in memory only.
+    pub state: Option<PathBuf>,
+    /// When what is counted is synced to the disk of that directory.
+    pub fsync: Fsync,
     /// The least important level that is logged.
     pub log_level: log::Level,
     /// The format of the log.
@@ -70,6 +76,8 @@ impl Default for Options {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(limits::DRAIN_TIMEOUT_S_DEFAULT),
             allow_reset: false,
+            state: None,
+            fsync: Fsync::EverySecond,
             log_level: log::Level::Info,
             log_format: log::Format::Text,
             access_log: false,

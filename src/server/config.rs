@@ -16,6 +16,8 @@ pub struct Config {
     pub backlog: u32,
     /// Connections over all workers; further clients are told `503`.
     pub connections_max: usize,
+    /// Lowest and highest number of the descriptors of files that workers write.
+    pub journal: Option<(i32, i32)>,
     /// How large the content of a request may be.
     pub content_limits: ContentLimits,
     /// How long to wait for what.

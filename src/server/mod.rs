@@ -80,6 +80,8 @@ pub trait Handler: Send {
     /// Takes a connection for which [`request`](Self::request) returned [`Reply::Detach`], after the
     /// bytes that were answered. The server has no part in it any more.
     fn detached(&mut self, connection: Detached);
+    /// Learns that no further request comes: the worker has given up its connections.
+    fn depart(&mut self);
     /// Learns that the server is about to stop: from now on every answer is the last on its connection.
     fn drain(&mut self);
 }

@@ -20,6 +20,7 @@ use super::{Handler, listener};
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::sys::affinity;
+use crate::sys::sandbox::Rights;
 
 /// A server whose sockets listen, but whose workers do not run yet.
 pub struct Bound {
@@ -137,7 +138,8 @@ fn run<H: Handler + 'static>(
             );
         }
         if config.sandbox {
-            confine(&name);
+            let journal = config.journal.map(|(lowest, highest)| lowest..=highest);
+            confine(&name, &Rights { journal });
         }
         if let Err(error) = worker.run() {
             log::error("a worker had to end", &[("worker", &index), ("error", &error)]);

@@ -25,6 +25,7 @@ use crate::limits::{STREAM_SEND_QUEUE_BYTES, STREAM_STALL_MS, STREAMS_MAX};
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::sys::affinity;
+use crate::sys::sandbox::Rights;
 
 /// The way to the thread, and its counts.
 pub struct Streams {
@@ -79,7 +80,7 @@ impl Streams {
                 log::warn("the streams' thread runs as early as workers", &[("error", &error)]);
             }
             if confined {
-                confine("streams");
+                confine("streams", &Rights::default());
             }
             streams.serve(interval, write_line);
         })?;

@@ -89,6 +89,8 @@ impl Handler for Fragile {
 
     fn detached(&mut self, _: Detached) {}
 
+    fn depart(&mut self) {}
+
     fn drain(&mut self) {}
 }
 
@@ -106,6 +108,7 @@ fn config(workers: usize) -> Config {
         sandbox: false,
         backlog: 16,
         connections_max: 200,
+        journal: None,
         content_limits: 100.into(),
         timeouts: Durations {
             header: PATIENCE,

@@ -136,6 +136,13 @@ impl Batch {
         })
     }
 
+    /// Returns the hash and the bytes of the id of one event.
+    #[inline]
+    pub fn id(&self, event: usize) -> (u64, &[u8]) {
+        let staged = &self.events[event];
+        (staged.hash, &self.ids[self.ids_end(event)..staged.id_end as usize])
+    }
+
     /// Returns which events each group has.
     pub fn groups(&self) -> impl Iterator<Item = Range<usize>> {
         let mut start = 0;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Statistics;
+use super::kept::Mark;
 use super::shard::Totals;
 use super::sum::Sum;
 use super::users::{Positions, Users};
@@ -34,14 +35,21 @@ pub struct Counted {
     pub users: u64,
     /// The exact sum of the values.
     pub sum: Sum,
+    /// Identifies the seat's last batch that was kept; all zeros if there was none since the last reset.
+    pub mark: Mark,
 }
 
 impl Counted {
     /// Nothing.
-    pub const ZERO: Counted = Counted { events: 0, users: 0, sum: Sum::ZERO };
+    pub const ZERO: Counted = Counted { events: 0, users: 0, sum: Sum::ZERO, mark: [0; 3] };
 
     fn of(totals: &Totals) -> Counted {
-        Counted { events: totals.events, users: totals.users, sum: totals.sum.clone() }
+        Counted {
+            events: totals.events,
+            users: totals.users,
+            sum: totals.sum.clone(),
+            mark: totals.mark,
+        }
     }
 
     /// Adds what another seat has counted.

@@ -13,6 +13,9 @@
 mod batch;
 mod cut;
 pub mod image;
+mod kept;
+mod newcomers;
+mod recovery;
 mod section;
 mod shard;
 mod snapshot;
@@ -20,11 +23,14 @@ pub mod sum;
 mod sync;
 mod users;
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 pub use cut::{Counted, Cut, Ids};
+pub use kept::{KeptTotals, Ledger, Mark};
+pub use recovery::Recovering;
 pub use shard::{OpenGroup, Refusal, Refused, Shard};
 pub use snapshot::Snapshot;
 pub use users::{Lack, Positions, stored_ids};
@@ -40,6 +46,8 @@ pub struct Statistics {
     sections: Sections<Totals, Arc<Users>>,
     /// How often the set of users was replaced; changed at an instant only.
     resets: AtomicU64,
+    /// Held during a reset, so that resets are kept and published in the same order.
+    resetting: Mutex<()>,
     shard_taken: Box<[AtomicBool]>,
     hash: Keyed,
     users_max: Option<u64>,
@@ -58,6 +66,7 @@ impl Statistics {
         let locals = (0..workers + 1).map(|_| Totals::ZERO);
         Some(Arc::new(Statistics {
             resets: AtomicU64::new(0),
+            resetting: Mutex::new(()),
             sections: Sections::new(locals, users),
             shard_taken: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             hash: Keyed::new(keys),
@@ -120,18 +129,37 @@ impl Statistics {
         self.sections.enter(self.shard_taken.len(), |totals, users| work(totals, users))
     }
 
+    /// Runs `work` in a section of `worker`'s seat, with the number of resets so far.
+    fn in_section<R>(&self, worker: usize, work: impl FnOnce(&mut Totals, u64, &Users) -> R) -> R {
+        self.sections
+            .enter(worker, |totals, users| work(totals, self.resets.load(Ordering::Relaxed), users))
+    }
+
     /// Sets everything to zero at an instant between call and return; the memory of the users is
     /// given back soon after. Returns whether that was done: it is not if the system has no memory for
     /// an empty set of users.
     pub fn reset(&self) -> bool {
-        let Some(empty) = Users::try_new(self.users_max).map(Arc::new) else { return false };
+        // Without a ledger the number of resets need only change.
+        self.reset_kept(|resets| Ok(resets + 1)).is_ok_and(|was_reset| was_reset)
+    }
+
+    /// Resets as [`reset`](Self::reset) does, after `keep` has kept that there is a reset. `keep` gets
+    /// the number of resets so far and returns the new one, which must be larger.
+    ///
+    /// # Errors
+    /// Those of `keep`; then nothing is reset.
+    pub fn reset_kept(&self, keep: impl FnOnce(u64) -> io::Result<u64>) -> io::Result<bool> {
+        let Some(empty) = Users::try_new(self.users_max).map(Arc::new) else { return Ok(false) };
+        let turn = self.resetting.lock().unwrap_or_else(PoisonError::into_inner);
+        let resets = keep(self.resets.load(Ordering::Relaxed))?;
         let old = self.sections.instant(|instant| {
             instant.for_each_local(|local| *local = Totals::ZERO);
-            self.resets.fetch_add(1, Ordering::Relaxed);
+            self.resets.store(resets, Ordering::Relaxed);
             instant.replace_shared(empty)
         });
+        drop(turn);
         give_back(old);
-        true
+        Ok(true)
     }
 }
 

@@ -4,12 +4,14 @@
 //! commit is one section (see `section`): the users, the counts and the sum of a batch become
 //! visible together. A request is a *group* of events; its events are counted all or none.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Statistics;
 use super::batch::Batch;
+use super::kept::{Keeping, Ledger, Mark};
 use super::sum::Sum;
 use super::users::{Keyed, Lack, Outcome, Users};
 use crate::limits::BATCH_EVENTS_MAX;
@@ -22,11 +24,20 @@ pub struct Shard {
     batch: Batch,
     /// The groups that the last commit refused, in the order of their numbers.
     refused: Vec<Refusal>,
+    /// The memory of commits that are kept.
+    keeping: Box<Keeping>,
 }
 
 impl Shard {
     pub(super) fn new(statistics: Arc<Statistics>, worker: usize, hash: Keyed) -> Self {
-        Shard { statistics, worker, hash, batch: Batch::new(), refused: Vec::new() }
+        Shard {
+            statistics,
+            worker,
+            hash,
+            batch: Batch::new(),
+            refused: Vec::new(),
+            keeping: Box::new(Keeping::new()),
+        }
     }
 
     /// Stages a group of one event. `user_id` has 1 to 256 bytes, `value` is finite.
@@ -64,6 +75,26 @@ impl Shard {
             self.batch.clear();
         }
         Refused { groups: &self.refused }
+    }
+
+    /// Keeps all that is staged in `ledger`, then publishes it as [`commit`](Self::commit) does.
+    ///
+    /// # Errors
+    /// If it could not be kept. Then nothing of it is published, and the ledger must not be used again.
+    pub fn commit_kept(&mut self, ledger: &mut impl Ledger) -> io::Result<Refused<'_>> {
+        self.refused.clear();
+        if self.batch.group_count() > 0 {
+            let (batch, refused) = (&self.batch, &mut self.refused);
+            self.keeping.commit(&self.statistics, self.worker, batch, ledger, refused)?;
+            self.batch.clear();
+        }
+        Ok(Refused { groups: &self.refused })
+    }
+
+    /// Returns the number of staged events.
+    #[inline]
+    pub fn staged_events(&self) -> usize {
+        self.batch.len()
     }
 
     /// Forgets all staged groups but the first `groups`.
@@ -148,10 +179,12 @@ pub(super) struct Totals {
     /// Users whose first event this worker took.
     pub users: u64,
     pub sum: Sum,
+    /// Identifies the last batch that was kept and published since the last reset.
+    pub mark: Mark,
 }
 
 impl Totals {
-    pub const ZERO: Totals = Totals { events: 0, users: 0, sum: Sum::ZERO };
+    pub const ZERO: Totals = Totals { events: 0, users: 0, sum: Sum::ZERO, mark: [0; 3] };
 
     fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
         if batch.is_single() {

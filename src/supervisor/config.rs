@@ -59,6 +59,7 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
         sandbox: options.sandbox,
         backlog: options.backlog,
         connections_max,
+        journal: None,
         content_limits: app::content_limits(options),
         timeouts: Durations {
             header: options.header_timeout,

@@ -4,6 +4,7 @@
 //! acts on what comes. It never sees a byte that a client has sent.
 
 mod config;
+mod keep;
 mod place;
 mod report;
 mod restart;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::config::failed;
+use super::keep;
 use super::place::Place;
 use super::report::{end_by, say_final_statistics};
 use super::state::Supervisor;
@@ -17,7 +18,8 @@ use super::stop::pass_on;
 use super::wake::{Phase, Post, Wake, is_stop};
 use super::workers::start_workers;
 use crate::app;
-use crate::handover::{Offer, Successor};
+use crate::handover::{Journal, Offer, Successor};
+use crate::journal::Packed;
 use crate::limits::{HANDOVER_PAUSE_MS, HANDOVER_TIMEOUT_MS};
 use crate::log;
 use crate::mailbox::Mailbox;
@@ -50,7 +52,7 @@ struct HandOver<'h> {
 /// How a hand-over ended.
 enum Outcome {
     /// The service stays here; the sockets, if the workers have given them up.
-    Kept(Option<Departed>),
+    Kept(Option<(Departed, Option<Packed>)>),
     /// The successor serves.
     HandedOver,
 }
@@ -103,17 +105,22 @@ impl Supervisor<'_> {
         });
         match outcome {
             Outcome::HandedOver => return Ok(Restart::Succeeded(offer)),
-            Outcome::Kept(Some(departed)) => self.resume(departed)?,
+            Outcome::Kept(Some((departed, journal))) => self.resume(departed, journal)?,
             Outcome::Kept(None) => {}
         }
         Ok(if stop { Restart::Stopped } else { Restart::Failed })
     }
 
     /// Serves again with what has departed.
-    fn resume(&mut self, departed: Departed) -> Result<(), String> {
+    fn resume(&mut self, departed: Departed, journal: Option<Packed>) -> Result<(), String> {
         // The former workers must have left their shards before others take them.
         self.server.cut();
         self.server.join();
+        if let Some(journal) = journal {
+            keep::resume(journal, self.options, &self.shared, self.config.workers)
+                .inspect_err(|_| say_final_statistics(&self.shared))?;
+            self.config = keep::with_journal(self.config, &self.shared);
+        }
         self.generation += 1;
         let started = Bound::adopt(departed, self.config.workers)
             .map_err(failed(CANNOT_RESUME))
@@ -171,23 +178,32 @@ impl HandOver<'_> {
         let started = Successor::start(self.offer, self.starter, self.workers);
         let mut successor = match started {
             Ok(successor) => successor,
-            Err(error) => return self.keep("the successor does not start", &error, None),
+            Err(error) => return keep_service("the successor does not start", &error),
         };
         let process_id = successor.process_id();
         let statistics = &self.shared.statistics;
         if let Err(error) = successor.send_users_ahead(statistics) {
             successor.end();
-            return self.keep("the successor does not listen", &error, None);
+            return keep_service("the successor does not listen", &error);
         }
         self.woken.put(Wake::WorkersDepart);
         let stopped_at = Instant::now();
         let mut departed = self.server.depart();
         let connections = departed.connections.len();
-        let late = match successor.hand_over(statistics, &mut departed) {
+        let journal = match keep::pack(self.shared) {
+            Ok(journal) => journal,
+            // What was answered is kept, but nothing more can be.
+            Err(error) => app::keeper::end(&error),
+        };
+        let files = journal.as_ref().map(Packed::descriptors).unwrap_or_default();
+        let luggage = journal.as_ref().map(|it| Journal { bytes: it.bytes(), files: &files });
+        let late = match successor.hand_over(statistics, luggage, &mut departed) {
             Ok(late) => late,
             // The successor has ended by now, so this process may serve again.
             Err(error) => {
-                return self.keep("the successor cannot go on", &error, Some(departed));
+                drop(files);
+                log_failure("the successor cannot go on", &error);
+                return Outcome::Kept(Some((departed, journal)));
             }
         };
         self.woken.put(Wake::Served(process_id));
@@ -207,11 +223,12 @@ impl HandOver<'_> {
         }
         Outcome::HandedOver
     }
+}
 
-    fn keep(&self, what: &str, error: &io::Error, departed: Option<Departed>) -> Outcome {
-        log_failure(what, error);
-        Outcome::Kept(departed)
-    }
+/// Notes why the service stays here although no worker has stopped.
+fn keep_service(what: &str, error: &io::Error) -> Outcome {
+    log_failure(what, error);
+    Outcome::Kept(None)
 }
 
 /// Tells the main thread, when it is dropped, that the hand-over has ended; so also after a panic.

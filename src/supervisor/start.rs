@@ -10,8 +10,8 @@
 //! 6  serve           the threads go on
 //! ```
 //!
-//! A state directory has its place after step 3, so that clients wait in the listen queue while it
-//! is read, and are not refused.
+//! A state directory is read after step 3, so that clients wait in the listen queue meanwhile, and are
+//! not refused.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::config::{cannot_resolve, cannot_start, config, failed, lack_of_memory};
+use super::keep::{Before, keep, with_journal};
 use super::wake::{Wake, is_stopped};
 use super::workers::start_workers;
 use crate::app::{self, live};
@@ -105,8 +106,10 @@ impl Origin {
         let keys = random::keys().map_err(failed("cannot get random keys from the system"))?;
         let shared = app::Shared::new(options, config.workers, keys)
             .ok_or_else(|| lack_of_memory(config.workers))?;
-        let bound = self.sockets(options, &config, &shared, signals)?;
+        let (bound, before) = self.sockets(options, &config, &shared, signals)?;
         let address = bound.address();
+        keep(options, &shared, config.workers, before)?;
+        let config = with_journal(config, &shared);
         let server = start_workers(bound, config, &shared, woken, 0)?;
         live::start(&shared, config.sandbox).map_err(cannot_start("a thread"))?;
         Ok(Started { config, shared, server, address, connections_come: false })
@@ -128,9 +131,10 @@ impl Origin {
         config: &Config,
         shared: &app::Shared,
         signals: &Signals,
-    ) -> Result<Bound, String> {
+    ) -> Result<(Bound, Before), String> {
+        let mut before = Before::Nothing;
         let (departed, failure) = match self {
-            Origin::Fresh => return listen(&options.listen, config),
+            Origin::Fresh => return Ok((listen(&options.listen, config)?, before)),
             Origin::Passed(socket) => {
                 let listeners =
                     vec![socket.try_clone().map_err(failed("cannot keep the passed socket"))?];
@@ -138,13 +142,15 @@ impl Origin {
                 (departed, "cannot use the socket that was passed")
             }
             Origin::Predecessor(predecessor) => {
-                let departed = predecessor
+                let (departed, journal) = predecessor
                     .receive(&shared.statistics, || is_stopped(signals))
                     .map_err(failed("cannot take over"))?;
+                before = Before::Server(journal);
                 (departed, "cannot use what was handed over")
             }
         };
-        Bound::adopt(departed, config.workers).map_err(failed(failure))
+        let bound = Bound::adopt(departed, config.workers).map_err(failed(failure))?;
+        Ok((bound, before))
     }
 
     /// Gets the service. Nothing can fail after this.

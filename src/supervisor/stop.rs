@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::keep;
 use super::report::{end_by, say_final_statistics};
 use super::state::Supervisor;
 use super::wake::{Phase, Wake, is_stop};
@@ -43,6 +44,7 @@ impl Supervisor<'_> {
         self.await_connections(&mut further);
         self.server.drain();
         self.finish(None, &mut further);
+        keep::close(&self.shared);
         say_final_statistics(&self.shared);
     }
 

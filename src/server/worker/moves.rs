@@ -70,6 +70,7 @@ impl<H: Handler> Worker<H> {
                 self.shared.balance.closed(self.index);
             }
         }
+        self.handler.depart();
         if let Some(departures) = self.departures.take() {
             departures.put(departed);
         }

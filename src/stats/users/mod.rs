@@ -75,6 +75,8 @@ pub enum Lack {
     Place,
     /// Memory.
     Memory,
+    /// Room on the disk.
+    Disk,
 }
 
 impl Users {
@@ -135,6 +137,43 @@ impl Users {
             return Err(Lack::Place);
         }
         Ok(Places { users: self, left: places })
+    }
+
+    /// Returns whether `id` is an element. If it is not, another worker may be inserting it.
+    #[inline]
+    pub fn has(&self, hash: u64, id: &[u8]) -> bool {
+        let (stripe, fragment) = self.place(hash);
+        stripe.finds(fragment, id)
+    }
+
+    /// Takes a place for a new user, if there is one.
+    pub fn take_place(&self) -> bool {
+        self.quota.take()
+    }
+
+    /// Gives back places that were taken in vain.
+    pub fn give_back_places(&self, count: u64) {
+        self.quota.give_back(count);
+    }
+
+    /// Returns whether there is memory for the new users of the largest batch.
+    pub fn has_room(&self) -> bool {
+        self.pages.has_room()
+    }
+
+    /// Makes `id`, for which a place was taken, an element. Returns whether it was none before.
+    ///
+    /// # Panics
+    ///
+    /// If memory has run out since [`has_room`](Self::has_room).
+    pub fn insert_with_place(&self, hash: u64, id: &[u8]) -> bool {
+        let (stripe, fragment) = self.place(hash);
+        match stripe.insert(fragment, id, &Quota::new(None), &self.pages) {
+            Outcome::Known => false,
+            Outcome::New => true,
+            // A kept batch cannot be taken back, and a wrong count is worse than none.
+            Outcome::Refused(_) => panic!("no memory for the users of a batch that is kept"),
+        }
     }
 
     /// Makes `id` an element even beyond the limit of users, which binds those who come later.

@@ -1,0 +1,66 @@
+//! Statistics that were kept by an earlier process, taken in before anything is counted.
+//!
+//! Ids come in any order, from many threads at once, and some more than once. Totals come for each seat.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::Statistics;
+use super::kept::{KeptTotals, Mark};
+use super::users::{Keyed, Outcome, Users};
+
+/// Takes in ids; see [`Statistics::recover`].
+pub struct Recovering {
+    users: Arc<Users>,
+    hash: Keyed,
+    new: AtomicU64,
+    lacks_memory: AtomicBool,
+}
+
+impl Statistics {
+    /// Begins to take in what was kept.
+    pub fn recover(&self) -> Recovering {
+        let users = self.sections.instant(|instant| instant.with_shared(Arc::clone));
+        let (new, lacks_memory) = (AtomicU64::new(0), AtomicBool::new(false));
+        Recovering { users, hash: self.hash, new, lacks_memory }
+    }
+
+    /// Ends it: takes in the totals of the seats, each with its mark, those of the workers first, and
+    /// the number of resets. What belongs to no worker is in `rest`. Returns false if there was not
+    /// memory enough for all ids.
+    pub fn finish_recovery(
+        &self,
+        recovering: Recovering,
+        resets: u64,
+        workers: impl Iterator<Item = (KeptTotals, Mark)>,
+        rest: &KeptTotals,
+    ) -> bool {
+        for (worker, (kept, mark)) in workers.enumerate() {
+            self.in_section(worker, |totals, _, _| {
+                totals.events = kept.events;
+                totals.sum = kept.sum;
+                totals.mark = mark;
+            });
+        }
+        self.with_extra(|totals, _| {
+            totals.events = rest.events;
+            totals.sum.clone_from(&rest.sum);
+            totals.users += recovering.new.load(Ordering::Relaxed);
+        });
+        self.resets.store(resets, Ordering::Relaxed);
+        !recovering.lacks_memory.load(Ordering::Relaxed)
+    }
+}
+
+impl Recovering {
+    /// Takes in an id, which may have come before.
+    pub fn take(&self, id: &[u8]) {
+        match self.users.insert_carried(self.hash.hash(id), id) {
+            Outcome::Known => {}
+            Outcome::New => {
+                self.new.fetch_add(1, Ordering::Relaxed);
+            }
+            Outcome::Refused(_) => self.lacks_memory.store(true, Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The state directory in the life of a process: opened at the start, handed over at a restart, closed
+//! at the end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::app;
+use crate::app::keeper::{self, Keeper};
+use crate::journal::{self, Directory, Packed, Progress, Recovered};
+use crate::limits::RECOVERY_PROGRESS_MS;
+use crate::log;
+use crate::options::Options;
+use crate::server::Config;
+use crate::stats::Recovering;
+
+/// A journal that a predecessor hands over: bytes and open files.
+pub(super) type Luggage = (Vec<u8>, Vec<OwnedFd>);
+
+/// What was before this process.
+pub(super) enum Before {
+    /// Nothing that counts.
+    Nothing,
+    /// A server that hands over, with its journal if it has one.
+    Server(Option<Luggage>),
+}
+
+/// Reads the state directory, if one was asked for, and keeps what is counted there from now on.
+/// A predecessor has handed over the ids already.
+///
+/// # Errors
+/// A message for the operator.
+pub(super) fn keep(
+    options: &Options,
+    shared: &app::Shared,
+    workers: usize,
+    origin: Before,
+) -> Result<(), String> {
+    let Some(directory) = &options.state else {
+        return match origin {
+            Before::Nothing | Before::Server(None) => Ok(()),
+            Before::Server(Some(_)) => {
+                Err("the running server has a state directory: give --state as well".to_owned())
+            }
+        };
+    };
+    let storage = Arc::new(Directory::new(directory));
+    let luggage = match origin {
+        Before::Nothing => None,
+        Before::Server(None) => {
+            return Err("the running server has no state directory: stop it, and start the other"
+                .to_owned());
+        }
+        Before::Server(luggage) => luggage,
+    };
+    let Some((bytes, descriptors)) = luggage else {
+        let (recovered, ids) = read(storage, shared, &directory.display().to_string())?;
+        return go_on(recovered, ids, options, shared, workers);
+    };
+    let before = shared.statistics.cut().total().events;
+    let recovered = journal::receive(storage, &bytes, descriptors);
+    let recovered = recovered.map_err(|refusal| refusal.to_string())?;
+    go_on(recovered, shared.statistics.recover(), options, shared, workers)?;
+    match shared.statistics.cut().total().events == before {
+        true => Ok(()),
+        false => Err("the state directory differs from what was handed over".to_owned()),
+    }
+}
+
+/// Reads all ids, with a line of progress every second.
+fn read(
+    storage: Arc<Directory>,
+    shared: &app::Shared,
+    path: &str,
+) -> Result<(Recovered, Recovering), String> {
+    let began = Instant::now();
+    let recovery = journal::open(storage).map_err(|refusal| refusal.to_string())?;
+    let mut last = began;
+    let progress = |progress: Progress| {
+        if last.elapsed().as_millis() >= u128::from(RECOVERY_PROGRESS_MS) {
+            last = Instant::now();
+            log::info(
+                "reading the state directory",
+                &[
+                    ("bytes", &progress.bytes),
+                    ("of", &progress.bytes_total),
+                    ("ids", &progress.records),
+                ],
+            );
+        }
+    };
+    let (recovered, ids, users) = keeper::recover(recovery, &shared.statistics, progress)?;
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    log::info("the state directory is read", &[("path", &path), ("ids", &users), ("ms", &ms)]);
+    Ok((recovered, ids))
+}
+
+fn go_on(
+    recovered: Recovered,
+    ids: Recovering,
+    options: &Options,
+    shared: &app::Shared,
+    workers: usize,
+) -> Result<(), String> {
+    let keeper = Keeper::start(recovered, ids, &shared.statistics, workers, options.fsync)?;
+    shared.keep(keeper);
+    Ok(())
+}
+
+/// Packs the journal for a successor, after the workers have departed; `None` without one.
+///
+/// # Errors
+/// If a worker still has its lane, or something could not be written.
+pub(super) fn pack(shared: &app::Shared) -> io::Result<Option<Packed>> {
+    if shared.keeper().is_none() {
+        return Ok(None);
+    }
+    let keeper = shared.take_keeper();
+    keeper.ok_or_else(|| io::Error::other("a worker has not given its lane back"))?.pack().map(Some)
+}
+
+/// Goes on with a journal that was packed in vain.
+///
+/// # Errors
+/// A message for the operator.
+pub(super) fn resume(
+    packed: Packed,
+    options: &Options,
+    shared: &app::Shared,
+    workers: usize,
+) -> Result<(), String> {
+    let recovered = packed.unpack().map_err(|refusal| refusal.to_string())?;
+    go_on(recovered, shared.statistics.recover(), options, shared, workers)
+}
+
+/// Ends cleanly, after the workers. A failure has no effect on what was answered, and is logged.
+pub(super) fn close(shared: &app::Shared) {
+    let Some(keeper) = shared.take_keeper() else { return };
+    if let Err(error) = keeper.close() {
+        log::error("the state directory was not closed cleanly", &[("error", &error)]);
+    }
+}
+
+/// Returns the configuration with the descriptors that workers may write.
+pub(super) fn with_journal(config: Config, shared: &app::Shared) -> Config {
+    let descriptors = shared.keeper().and_then(|keeper| keeper.descriptors());
+    Config { journal: descriptors.map(|range| (*range.start(), *range.end())), ..config }
+}
