@@ -233,7 +233,7 @@ mod tests {
 
     const CONTENT_BYTES_MAX: usize = 32;
 
-    /// All requests of a connection as text, and how it ended.
+    /// All requests of a connection, and how it ended.
     #[derive(Debug, Default, PartialEq)]
     struct Seen {
         requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)>,
