@@ -10,8 +10,11 @@ use super::head::{Head, Parsed, Parser};
 use super::list::elements;
 use super::memo::Memo;
 use super::method::Method;
+use super::refusal::Refusal;
+use super::request::Request;
 use super::scan::{FIELD_VALUE, PATH, trim_all};
 use super::target;
+use super::version::Version;
 use super::weights::{WEIGHT_MAX, weight};
 
 /// A small limit, so that a fuzzer reaches it.
@@ -53,39 +56,69 @@ pub fn chunked(input: &[u8]) {
 }
 
 /// Checks the exchange of a connection: all requests that come out of it, and the error that ends it.
+/// They are the same whether heads are recalled or all of them are parsed.
 pub fn exchange(input: &[u8]) {
     check(input, |input, cuts| {
-        let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
-        let mut requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)> = Vec::new();
-        let (mut held, mut taken) = (Vec::new(), 0);
-        for cut in cuts {
-            held.extend_from_slice(&input[taken..cut]);
-            taken = cut;
-            while !held.is_empty() {
-                if let Some((request, consumed)) = exchange.recall(&held, &memo) {
-                    assert!(consumed > 0 && request.content.len() <= CONTENT_BYTES_MAX);
-                    let (path, content) = (request.path().to_vec(), request.content.to_vec());
-                    requests.push((request.method, path, content, request.persistent));
+        let recalled = serve(input, &cuts, true);
+        assert_eq!(serve(input, &cuts, false), recalled, "without recalling");
+        recalled
+    });
+}
+
+/// A request that came out of an exchange.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    method: Method,
+    version: Version,
+    target: Vec<u8>,
+    path: Vec<u8>,
+    content: Vec<u8>,
+    persistent: bool,
+    content_is_coded: bool,
+}
+
+impl From<Request<'_>> for Seen {
+    fn from(request: Request<'_>) -> Seen {
+        assert!(request.content.len() <= CONTENT_BYTES_MAX, "more content than allowed");
+        Seen {
+            method: request.method,
+            version: request.version,
+            target: request.target().to_vec(),
+            path: request.path().to_vec(),
+            content: request.content.to_vec(),
+            persistent: request.persistent,
+            content_is_coded: request.content_is_coded,
+        }
+    }
+}
+
+fn serve(input: &[u8], cuts: &[usize], recall: bool) -> (Vec<Seen>, Option<Refusal>) {
+    let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
+    let (mut requests, mut held, mut taken) = (Vec::new(), Vec::new(), 0);
+    for &cut in cuts {
+        held.extend_from_slice(&input[taken..cut]);
+        taken = cut;
+        while !held.is_empty() {
+            let recalled = if recall { exchange.recall(&held, &memo) } else { None };
+            let step = match recalled {
+                Some((request, consumed)) => Step::Request { request, consumed },
+                None => exchange.advance(&mut held, &mut memo),
+            };
+            match step {
+                Step::Request { request, consumed } => {
+                    assert!(consumed > 0);
+                    requests.push(Seen::from(request));
                     held.drain(..consumed);
-                    continue;
                 }
-                match exchange.advance(&mut held, &mut memo) {
-                    Step::Request { request, consumed } => {
-                        assert!(consumed > 0 && request.content.len() <= CONTENT_BYTES_MAX);
-                        let (path, content) = (request.path().to_vec(), request.content.to_vec());
-                        requests.push((request.method, path, content, request.persistent));
-                        held.drain(..consumed);
-                    }
-                    Step::More { kept, .. } => {
-                        held.truncate(kept);
-                        break;
-                    }
-                    Step::Error(refusal) => return (requests, Some(refusal)),
+                Step::More { kept, .. } => {
+                    held.truncate(kept);
+                    break;
                 }
+                Step::Error(refusal) => return (requests, Some(refusal)),
             }
         }
-        (requests, None)
-    });
+    }
+    (requests, None)
 }
 
 /// Checks the readers of field values and of targets. The input is split at its line feeds.
