@@ -1,12 +1,13 @@
 //! The head of a request beside the alternatives: httparse, which hyper and actix-web use, and
 //! picohttpparser, which h2o uses.
 //!
-//! Both of them stop at syntax: name and value of each field. millrace's figures are for more, the
-//! framing, persistence, host and expectation, all checked, and the path of the target. `millrace`
-//! is how its server reads a head: by comparing it with the one before, from which only the digits
-//! of `Content-Length` may differ. `millrace_first` is a head that differs in anything else.
+//! Both of them read syntax only: the name and the value of each field. The figures of millrace include
+//! more: framing, persistence, host, expectation and content coding, all checked, and the path of the
+//! target. `millrace` is the way in which its server reads most heads: by a comparison with the one
+//! before, from which only the digits of `Content-Length` may differ. `millrace_first` is a head that
+//! differs in anything else.
 
-// Of the function that criterion's macro makes.
+// For the function that criterion's macro makes.
 #![allow(missing_docs, unsafe_code)]
 
 use std::hint::black_box;
@@ -19,7 +20,7 @@ use millrace::http::head::{Parsed, Parser};
 const FIELDS_MAX: usize = 32;
 
 const HEADS: [(&str, &str); 4] = [
-    // The challenge client's and wrk's.
+    // The head of the challenge's client and of wrk.
     (
         "usual",
         "POST /event HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n\

@@ -1,4 +1,4 @@
-//! Accepting when there are too many clients, too few descriptors, or errors.
+//! Accepting connections when there are too many clients, too few descriptors, or errors.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn above_the_limit_clients_are_told_to_come_back() {
         assert!(answer.field("retry-after").is_some());
         assert!(refused.is_closed());
     }
-    // Those who do not wait for the answer are no different.
+    // Clients that do not wait for the answer are refused in the same way.
     for _ in 0..50 {
         let refused = server.connect();
         SockRef::from(&refused.stream).set_linger(Some(Duration::ZERO)).expect("linger");
@@ -59,7 +59,7 @@ fn above_the_limit_clients_are_told_to_come_back() {
 #[test]
 fn running_out_of_descriptors_neither_spins_nor_kills() {
     let server = Server::start(&["--workers", "1"]);
-    // Behind its back, so that its own limit of connections does not hold.
+    // The server does not notice, so its own limit of connections is too high.
     server.limit_descriptors(40);
     let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
     wait_until_it_rests(&server, "without descriptors");
@@ -75,7 +75,7 @@ fn running_out_of_descriptors_neither_spins_nor_kills() {
     assert_eq!(server.count(), 1);
 }
 
-/// Processor time used so far, in ticks of 10 ms.
+/// Returns the processor time that the server has used, in ticks of 10 ms.
 fn processor_ticks(server: &Server) -> u64 {
     let stat =
         std::fs::read_to_string(format!("/proc/{}/stat", server.process_id())).expect("proc(5)");
@@ -93,14 +93,15 @@ fn wait_until_it_rests(server: &Server, what: &str) {
     });
 }
 
-/// The server under strace(1), which makes calls of accept4(2) fail; `None` where there is none.
+/// Starts the server under strace(1), which makes calls of accept4(2) fail. Returns `None` if strace
+/// is not installed.
 fn start_with_failing_accept(error: &str, which: &str) -> Option<Server> {
     let is_there = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
     if !is_there.is_ok_and(|status| status.success()) {
         support::skip("strace is not installed, or is not allowed to trace");
         return None;
     }
-    // A detached tracer: the child is the server itself, and gets the signals.
+    // The tracer is detached, so the child is the server itself and gets the signals.
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=accept4", "-e"]);
     command.arg(format!("inject=accept4:error={error}{which}"));
@@ -113,7 +114,7 @@ fn start_with_failing_accept(error: &str, which: &str) -> Option<Server> {
 fn errors_of_accept_are_survived_and_counted() {
     for error in ["ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EPERM", "EPROTO"] {
         let Some(server) = start_with_failing_accept(error, ":when=1..3") else { return };
-        // Out of descriptors, it may tell a client so.
+        // A server without descriptors may answer 503.
         server.wait_until(error, |server| server.once(&event("a", 1.0)).status == 200);
         assert!(server.metric("millrace_accept_errors_total") >= 1.0, "{error}");
         assert_eq!(server.stop().events, 1, "{error}");

@@ -10,7 +10,7 @@ const MONTH_NAMES: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
-/// The date of a moment given in whole seconds since 1970-01-01T00:00:00Z, for years up to 9999.
+/// Returns the date of a moment in whole seconds since 1970-01-01T00:00:00Z, for years up to 9999.
 pub fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
     let (days, second_of_day) = (unix_s / 86_400, unix_s % 86_400);
     let (year, month, day) = civil_date(days);
@@ -27,7 +27,7 @@ pub fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
     date
 }
 
-/// The same moment as the Common Log Format has it: `06/Nov/1994:08:49:37 +0000`.
+/// Returns the same moment in the Common Log Format: `06/Nov/1994:08:49:37 +0000`.
 pub fn common_log_date(unix_s: u64) -> String {
     let date = imf_fixdate(unix_s);
     let part = |range: std::ops::Range<usize>| String::from_utf8_lossy(&date[range]).into_owned();

@@ -233,7 +233,7 @@ mod tests {
 
     const CONTENT_BYTES_MAX: usize = 32;
 
-    /// All requests of a connection as text, and how it ended.
+    /// All requests of a connection, and how it ended.
     #[derive(Debug, Default, PartialEq)]
     struct Seen {
         requests: Vec<(Method, Vec<u8>, Vec<u8>, bool)>,
@@ -381,7 +381,9 @@ mod tests {
                 "POST /event HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
                 "POST /event HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
                 "GET /stats HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "\r\n",
-                "POST /event HTTP/1.1\r\nHost: h\r\nContent-Length: ", "7", "\r\n\r\n", "x",
+                "POST /event HTTP/1.1\r\nHost: h\r\nContent-Length: ", "7", "\r\n\r\n", "x", "\n",
+                "POST /event HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+                "HEAD / HTTP/1.1\r\nHost: h\r\n", "HEAD / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n", "0;a=\"b\"\r\n\r\n",
             ]), 0..8),
             mut cuts in proptest::collection::vec(0usize..400, 0..8),
         ) {
@@ -391,6 +393,7 @@ mod tests {
             let whole = check(input.as_bytes());
             pieces.continues = whole.continues;
             prop_assert_eq!(pieces, whole);
+            crate::http::fuzz::exchange(&[&[7], input.as_bytes()].concat());
         }
     }
 }

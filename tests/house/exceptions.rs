@@ -39,7 +39,6 @@ pub const UNREACHABLE: &[&str] = &[
 /// Files with words that are not plain English.
 #[rustfmt::skip]
 pub const WORDS: &[&str] = &[
-    "docs/http.md",
     "docs/statistics.md",
     // src/app
     "src/app/fuzz.rs",

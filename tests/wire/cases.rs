@@ -1,4 +1,5 @@
-//! The table: bytes in; statuses, the connection's state and the effect on the statistics out.
+//! The table of cases: the bytes that are sent, the statuses of the answers, the state of the
+//! connection after them, and the number of events that are counted.
 //!
 //! A new case is one line:
 //!
@@ -8,23 +9,24 @@
 //! refused(400, …)            this answer, closed, nothing counted, nothing behind it processed
 //! ```
 //!
-//! The lines follow the sentences of the contract on HTTP/1.1, and name the rule's source.
+//! The cases are in the order of the rules in docs/http.md, which names their headings. Each heading
+//! names the source of its rule.
 
-/// A whole, valid request; counts one event.
+/// A whole, valid request that counts one event.
 pub const EVENT: &str =
     "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 25\r\n\r\n{\"userId\":\"u\",\"value\":1}\n";
 /// Its content, of 25 (hexadecimal 19) bytes.
 pub const BODY: &str = "{\"userId\":\"u\",\"value\":1}\n";
-/// The start of a request that lacks its framing.
+/// The start of a request, without its framing.
 pub const POST: &str = "POST /event HTTP/1.1\r\nHost: t\r\n";
-/// The start of one whose content is chunked.
+/// The start of a request with chunked content.
 pub const CHUNKED: &str = "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
-/// A request line and what must follow it; one empty line short of a request.
+/// A whole request except for its last empty line.
 const GET: &str = "GET /health HTTP/1.1\r\nHost: t\r\n";
-/// A valid event's content as one chunk and the last chunk; the trailer section may follow.
+/// The content of a valid event as one chunk, and the last chunk. The trailer section may follow.
 const CHUNK: &str = "19\r\n{\"userId\":\"u\",\"value\":1}\n\r\n0\r\n";
 
-/// What the connection is after the case.
+/// The state of the connection after the case.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum After {
     Open,
@@ -46,7 +48,7 @@ fn last(statuses: &'static [u16], counted: u64, bytes: impl Into<String>) -> Cas
     Case { bytes: bytes.into(), statuses, after: After::Closed, counted }
 }
 
-/// A valid request stands behind it, which must not be processed.
+/// Adds a valid request behind the case, which must not be processed.
 fn refused(status: u16, bytes: impl Into<String>) -> Case {
     let statuses: &[u16] = match status {
         400 => &[400],
@@ -181,7 +183,7 @@ pub fn cases() -> Vec<Case> {
         refused(400, "CONNECT http://t:80/ HTTP/1.1\r\nHost: t\r\n\r\n"),
         refused(400, "GET /stats#x HTTP/1.1\r\nHost: t\r\n\r\n"),
 
-        // "bare LF or CR" (RFC 9112, 2.2: a server may take a bare LF; then another may see two requests)
+        // "bare LF or CR" (RFC 9112, 2.2: if a server accepts a bare LF, another reader may see two requests)
         refused(400, "GET /stats HTTP/1.1\nHost: t\n\n"),
         refused(400, "GET /stats HTTP/1.1\nHost: t\r\n\r\n"),
         refused(400, "GET /stats HTTP/1.1\r\nHost: t\n\r\n"),

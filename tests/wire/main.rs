@@ -11,7 +11,7 @@ use cases::After::{Closed, Open};
 use cases::{BODY, CHUNKED, Case, EVENT, POST, cases};
 use support::{Client, Server};
 
-/// Sends the case in some way, and checks all of its outcome; `before` events were sent first.
+/// Sends a case with `send`, and checks its whole outcome. `before` events are sent before the case.
 fn check(server: &Server, case: &Case, how: &str, before: u64, send: impl FnOnce(&mut Client)) {
     let label = format!(
         "{how}: {}",
@@ -259,4 +259,39 @@ fn a_client_that_pipelines_without_reading_is_held_back_and_loses_nothing() {
         assert_eq!(client.answer().status, 200);
     }
     assert_eq!(server.count(), whole as u64);
+}
+
+/// The table of rules in docs/http.md names files and tests. Each of them must exist.
+#[test]
+fn the_rules_name_files_and_tests_that_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| {
+        std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let page = read("docs/http.md");
+    let (_, rules) = page.split_once("## The rules").expect("a section");
+    let rows: Vec<Vec<&str>> = rules
+        .lines()
+        .take_while(|line| !line.starts_with("Sizes"))
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| rule"))
+        .map(|line| line.trim_matches('|').split(" | ").collect())
+        .collect();
+    assert!(rows.len() > 10, "the table is read");
+    let between = |text: &str, mark: char| -> Vec<String> {
+        text.split(mark).skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    for row in rows {
+        let [rule, _, code, tests] = row[..] else { panic!("{row:?} has not four columns") };
+        for path in between(code, '`') {
+            assert!(root.join("src").join(&path).exists(), "{rule}: src/{path} is missing");
+        }
+        for part in tests.split("; ") {
+            let file = &between(part, '`')[0];
+            let folder = if file == "routes.rs" { "tests" } else { "tests/wire" };
+            let text = read(&format!("{folder}/{file}"));
+            for name in between(part, '"') {
+                assert!(text.contains(&name), "{rule}: {file} has no test {name:?}");
+            }
+        }
+    }
 }

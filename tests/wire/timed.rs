@@ -1,4 +1,4 @@
-//! Cases in which time passes: what is sent when, and what comes back when.
+//! Cases in which time passes: when bytes are sent, and when answers must come back.
 //!
 //! The server runs with short time-outs, which differ in length. A new case is one line. A case is
 //! tried again if the machine was too busy for it (`support::undisturbed`).

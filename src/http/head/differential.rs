@@ -1,14 +1,15 @@
 //! The head parser beside httparse, which hyper and actix-web use.
 //!
-//! httparse reads syntax and leaves the meaning of fields to its caller, so it accepts more. What
-//! both accept they must read alike; where only httparse accepts, the reason must be on the list.
+//! httparse reads syntax and leaves the meaning of fields to its caller, so it accepts more. If both
+//! accept a head, they must read the same from it. If only httparse accepts it, the reason must be on
+//! the list. There must be no head that only this parser accepts.
 
 use proptest::prelude::*;
 
 use super::tests::piece;
 use super::*;
 
-/// Where this parser is stricter: its verdict, a head that httparse takes, and why it is refused.
+/// Heads that only httparse accepts: the verdict of this parser, the head, and the reason.
 const STRICTER: &[(HttpError, &str, &str)] = &[
     (
         HttpError::RequestLine,
@@ -34,6 +35,21 @@ const STRICTER: &[(HttpError, &str, &str)] = &[
     ),
     (
         HttpError::Target,
+        "GET /a?b=\"c\" HTTP/1.1\r\nHost: h\r\n\r\n",
+        "Of the bytes that RFC 3986 excludes, only those that browsers send are accepted.",
+    ),
+    (
+        HttpError::Target,
+        "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+        "User information in an http URI may be taken for the host (RFC 9110, 4.2.4).",
+    ),
+    (
+        HttpError::Target,
+        "CONNECT /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "CONNECT has authority-form, with a port (RFC 9112, 3.2.3).",
+    ),
+    (
+        HttpError::Target,
         "GET stats HTTP/1.1\r\nHost: h\r\n\r\n",
         "A target has one of the four forms of RFC 9112, 3.2.",
     ),
@@ -54,6 +70,11 @@ const STRICTER: &[(HttpError, &str, &str)] = &[
         "RFC 9112, 3.2: a server MUST answer 400.",
     ),
     (
+        HttpError::Host,
+        "GET / HTTP/1.1\r\nHost: h%4\r\n\r\n",
+        "A host has two hexadecimal digits behind each percent sign (RFC 3986, 2.1).",
+    ),
+    (
         HttpError::ContentLength,
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\n",
         "Content-Length is 1*DIGIT (RFC 9110, 8.6).",
@@ -61,8 +82,8 @@ const STRICTER: &[(HttpError, &str, &str)] = &[
     (
         HttpError::ContentLength,
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
-        "RFC 9110, 8.6 lets a recipient take equal repetitions or refuse; whoever forwards one of \
-         two may not look whether they are equal.",
+        "RFC 9110, 8.6 lets a recipient accept equal repetitions or refuse them. A proxy that \
+         forwards one of the two may not check that they are equal.",
     ),
     (
         HttpError::FramingAmbiguous,
@@ -91,7 +112,8 @@ const STRICTER: &[(HttpError, &str, &str)] = &[
     ),
 ];
 
-/// What httparse says: the length, the target and the fields; `None` if it wants more or refuses.
+/// The reading of httparse: the length, the target and the fields; `None` if the head is incomplete or
+/// refused.
 type Oracle = Option<(usize, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>;
 
 fn httparse_reads(input: &[u8]) -> Oracle {
