@@ -58,5 +58,5 @@ mod predecessor;
 mod successor;
 
 pub use greeting::CHANNEL_DESCRIPTOR;
-pub use predecessor::{Predecessor, Word};
+pub use predecessor::{JournalLuggage, Predecessor, Word};
 pub use successor::{Journal, Offer, Successor};

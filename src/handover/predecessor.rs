@@ -35,6 +35,15 @@ pub enum Word {
     Stop,
 }
 
+/// The state directory of a predecessor: what its room needs to go on, and its open files.
+#[derive(Debug, Default)]
+pub struct JournalLuggage {
+    /// Bytes of the journal.
+    pub bytes: Vec<u8>,
+    /// Its open files, in the journal's order.
+    pub files: Vec<OwnedFd>,
+}
+
 impl Predecessor {
     /// Finds the process that has started this one to be its successor, if it was so started: the
     /// greeting of a predecessor waits at a certain descriptor. Must be called before this process
@@ -80,8 +89,8 @@ impl Predecessor {
         &mut self,
         statistics: &Statistics,
         is_stopped: impl Fn() -> bool,
-    ) -> io::Result<(Departed, Option<(Vec<u8>, Vec<OwnedFd>)>)> {
-        let mut journal: Option<(Vec<u8>, Vec<OwnedFd>)> = None;
+    ) -> io::Result<(Departed, Option<JournalLuggage>)> {
+        let mut journal: Option<JournalLuggage> = None;
         self.channel.send(Kind::Ready, b"")?;
         let (mut departed, mut image) = (Departed::default(), image::Reader::new(statistics));
         loop {
@@ -105,9 +114,9 @@ impl Predecessor {
                     self.channel.send(Kind::Arrived, b"")?;
                 }
                 Kind::Journal => {
-                    let (bytes, files) = journal.get_or_insert_default();
-                    bytes.extend_from_slice(&content);
-                    files.extend(descriptors);
+                    let journal = journal.get_or_insert_default();
+                    journal.bytes.extend_from_slice(&content);
+                    journal.files.extend(descriptors);
                     self.channel.send(Kind::Arrived, b"")?;
                 }
                 Kind::Connections => {

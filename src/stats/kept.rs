@@ -10,8 +10,8 @@
 //! ```
 //!
 //! **No event without its user.** Another worker finds an id in the set only after step 3 of the worker
-//! that inserts it, hence after step 2. So whatever is kept of an event's worker, the event's user is
-//! kept too, by this worker or by an earlier step 2 of another one. Two workers may keep the same new
+//! that inserts it, hence after step 2. So the user of a kept event is kept too, by the same worker or by
+//! an earlier step 2 of another one. Two workers may keep the same new
 //! id; the set takes it once.
 //!
 //! **Resets.** A reset may come between the steps. Step 3 sees that the number of resets has changed,
@@ -285,3 +285,6 @@ impl<L: Ledger> Attempt<'_, L> {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -2,12 +2,12 @@
 //! at the end.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::app;
 use crate::app::keeper::{self, Keeper};
+use crate::handover::JournalLuggage;
 use crate::journal::{self, Directory, Packed, Progress, Recovered};
 use crate::limits::RECOVERY_PROGRESS_MS;
 use crate::log;
@@ -15,15 +15,12 @@ use crate::options::Options;
 use crate::server::Config;
 use crate::stats::Recovering;
 
-/// A journal that a predecessor hands over: bytes and open files.
-pub(super) type Luggage = (Vec<u8>, Vec<OwnedFd>);
-
 /// What was before this process.
 pub(super) enum Before {
     /// Nothing that counts.
     Nothing,
     /// A server that hands over, with its journal if it has one.
-    Server(Option<Luggage>),
+    Server(Option<JournalLuggage>),
 }
 
 /// Reads the state directory, if one was asked for, and keeps what is counted there from now on.
@@ -54,12 +51,12 @@ pub(super) fn keep(
         }
         Before::Server(luggage) => luggage,
     };
-    let Some((bytes, descriptors)) = luggage else {
+    let Some(JournalLuggage { bytes, files }) = luggage else {
         let (recovered, ids) = read(storage, shared, &directory.display().to_string())?;
         return go_on(recovered, ids, options, shared, workers);
     };
     let before = shared.statistics.cut().total().events;
-    let recovered = journal::receive(storage, &bytes, descriptors);
+    let recovered = journal::receive(storage, &bytes, files);
     let recovered = recovered.map_err(|refusal| refusal.to_string())?;
     go_on(recovered, shared.statistics.recover(), options, shared, workers)?;
     match shared.statistics.cut().total().events == before {
