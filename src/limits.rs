@@ -182,6 +182,8 @@ pub const LOG_FINISH_MS: u64 = 5_000;
 
 // A start with a state directory.
 
+/// How long the end of a process, or a restart, waits for a thread that reads the journal's figures.
+pub const KEEPER_PATIENCE_MS: u64 = 1_000;
 /// How often the log says how far the reading is.
 pub const RECOVERY_PROGRESS_MS: u64 = 1_000;
 

@@ -29,7 +29,7 @@ impl App {
         App {
             intake: Intake::new(
                 shared.statistics.shard(worker),
-                shared.keeper().and_then(|keeper| keeper.ledger(worker)),
+                shared.keeper().map(|keeper| keeper.ledger(worker)),
                 Rows { one: RouteNumber::EVENT.row(), many: RouteNumber::EVENTS.row() },
                 shared.events_max,
             ),

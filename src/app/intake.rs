@@ -245,7 +245,10 @@ fn commit(
     if staged > 0 {
         let of_batch = match ledger {
             None => shard.commit(),
-            Some(ledger) => shard.commit_kept(ledger).unwrap_or_else(|error| keeper::end(&error)),
+            Some(ledger) => {
+                let _whole = keeper::Whole;
+                shard.commit_kept(ledger).unwrap_or_else(|error| keeper::end(&error))
+            }
         };
         if !of_batch.is_none() {
             let numbered = |it: &Refusal| Refusal { group: *committed + it.group, lack: it.lack };

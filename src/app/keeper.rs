@@ -8,7 +8,7 @@
 use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, iter, process};
+use std::{io, iter, process, thread};
 
 use crate::journal::{
     Caller, Cut, Figures, Fsync, Journal, Lane, Mark, Packed, Progress, Recovered, Recovery, Staged,
@@ -56,11 +56,16 @@ impl Keeper {
         Ok(Keeper { journal, lanes: Mutex::new(lanes) })
     }
 
-    /// Returns the lane of a worker, which must be free.
-    pub(super) fn ledger(self: &Arc<Self>, worker: usize) -> Option<LaneLedger> {
+    /// Returns the lane of a worker.
+    ///
+    /// # Panics
+    /// If there is no such lane, or another handler still has it: without it, a worker would count what
+    /// is not kept.
+    pub(super) fn ledger(self: &Arc<Self>, worker: usize) -> LaneLedger {
         let mut lanes = self.lanes();
-        let at = lanes.iter().position(|lane| lane.index() == worker)?;
-        Some(LaneLedger { lane: Some(lanes.swap_remove(at)), keeper: Arc::clone(self) })
+        let at = lanes.iter().position(|lane| lane.index() == worker);
+        let lane = lanes.swap_remove(at.expect("each worker has a lane of the journal"));
+        LaneLedger { lane: Some(lane), keeper: Arc::clone(self) }
     }
 
     /// Makes a reset durable; returns the number of resets so far.
@@ -122,7 +127,7 @@ pub fn recover(
     progress: impl FnMut(Progress),
 ) -> Result<(Recovered, Recovering, u64), String> {
     let ids = statistics.recover();
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let visited = recovery.visit(threads, |id| ids.take(id), progress);
     let (recovered, visited) = visited.map_err(|refusal| refusal.to_string())?;
     Ok((recovered, ids, visited.records))
@@ -196,6 +201,17 @@ impl Caller for OfStatistics {
 
     fn failed(&self, error: &io::Error) {
         end(error);
+    }
+}
+
+/// Ends the process if it is dropped by a panic: what was kept may not be what is published.
+pub(super) struct Whole;
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            end(&io::Error::other("a commit panicked"));
+        }
     }
 }
 

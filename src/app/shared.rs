@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::limits::KEEPER_PATIENCE_MS;
 
 use super::json::write_statistics;
 use super::keeper::Keeper;
@@ -87,8 +91,17 @@ impl Shared {
     /// Takes the keeper back, after the last worker has ended or departed. `None` if there is none, or
     /// a worker still has it.
     pub fn take_keeper(&self) -> Option<Keeper> {
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Arc::try_unwrap(keeper).ok()
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let deadline = Instant::now() + Duration::from_millis(KEEPER_PATIENCE_MS);
+        // A thread that just reads its figures has it for a moment.
+        loop {
+            match Arc::try_unwrap(keeper) {
+                Ok(keeper) => return Some(keeper),
+                Err(_) if Instant::now() > deadline => return None,
+                Err(shared) => keeper = shared,
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Returns the statistics as JSON, as `GET /stats` answers them.
