@@ -22,6 +22,10 @@ challenge: ## Send a million events to a server of its own and check the statist
 test: ## Run all tests, and list what was skipped
 	@sh tests/run.sh $(ARGS)
 
+# `make test` has a few dozen of these crashes. Here they go on for 60 seconds, or CRASH_SECONDS.
+crash: ## Kill servers in mid-load, hundreds of times, and check what is recovered
+	cargo test --locked --package millrace --test state -- --ignored --nocapture $(ARGS)
+
 # Needs Node.js and Chromium, and is skipped without them. Pictures go to target/screenshots; one of
 # them is docs/dashboard.png.
 test-browser: ## Test the dashboard in a real browser
@@ -100,4 +104,4 @@ slowloris: ## Measure normal load beside 5,000 trickling clients
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
 
 .PHONY: help run challenge test test-browser test-interface page lint bench compare scale instructions dist \
-	package check model fuzz soak slowloris
+	package check model fuzz soak slowloris crash

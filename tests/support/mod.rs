@@ -11,7 +11,7 @@ use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,18 +47,36 @@ impl Server {
         Server::run(&mut command(arguments))
     }
 
-    /// Runs a prepared command and waits until it is ready.
+    /// Runs a prepared command and waits until it is ready. Lines that it prints before are skipped.
     pub fn run(command: &mut Command) -> Server {
+        Server::try_run(command).unwrap_or_else(|(_, lines)| panic!("not ready: {lines:?}"))
+    }
+
+    /// Runs a prepared command and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it ends before it is ready: its exit status, and the lines that it has printed.
+    pub fn try_run(command: &mut Command) -> Result<Server, (ExitStatus, Vec<String>)> {
         #[allow(clippy::zombie_processes)] // `ended` waits for it, by its number
         let mut child = command.spawn().expect("the binary starts");
         let lines = lines_of(child.stderr.take().expect("standard error is piped"));
-        let ready = lines.recv_timeout(PATIENCE).expect("it says that it is ready");
-        let address = ready
-            .strip_prefix("listening on http://")
-            .and_then(|rest| rest.split(' ').next())
-            .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("not ready: {ready}"));
-        Server { process_id: child.id() as i32, address, lines }
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut server = Server { process_id: child.id() as i32, address: nowhere, lines };
+        let mut before = Vec::new();
+        loop {
+            match server.lines.recv_timeout(PATIENCE) {
+                Ok(line) => match line.strip_prefix("listening on http://") {
+                    Some(rest) => {
+                        let address = rest.split(' ').next().and_then(|it| it.parse().ok());
+                        server.address = address.expect("an address");
+                        return Ok(server);
+                    }
+                    None => before.push(line),
+                },
+                Err(RecvTimeoutError::Timeout) => panic!("neither ready nor ended: {before:?}"),
+                Err(RecvTimeoutError::Disconnected) => return Err((server.wait().0, before)),
+            }
+        }
     }
 
     /// Opens a connection. Reads and writes on it give up after [`PATIENCE`].
