@@ -97,6 +97,9 @@ pub const POOLED_BUFFERS_MAX: usize = 256;
 /// Bytes of its answers that a peer must take within each write time-out to be given another one:
 /// a slow line takes far more, and a peer that takes a byte at a time only holds a connection.
 pub const WRITE_PROGRESS_BYTES_MIN: usize = 4 * 1024;
+/// How often within a write time-out the worker looks whether the peer takes something. More often
+/// finds a peer that does not read sooner: it is closed after 5/4 of the time-out at the latest.
+pub const WRITE_CHECKS: u32 = 4;
 /// How long after its last answer a connection may stay, so that the peer can read that answer
 /// before a reset destroys it (RFC 9112, 9.6).
 pub const LINGER_TIMEOUT_MS: u64 = 2_000;

@@ -214,7 +214,7 @@ fn a_deep_pipeline_does_not_starve_the_others() {
     let reader = greedy.stream.try_clone().expect("a second handle");
     let drain = thread::spawn(move || std::io::copy(&mut &reader, &mut std::io::sink()));
 
-    server.signal(libc::SIGSTOP);
+    server.halt();
     SockRef::from(&greedy.stream).set_send_buffer_size(1 << 20).expect("a large buffer");
     let batch = request.repeat(1000);
     let mut sent = 0;
@@ -227,7 +227,7 @@ fn a_deep_pipeline_does_not_starve_the_others() {
     let waiting = (sent / request.len()) as u64;
     assert!(waiting >= WAITING_MIN, "only {waiting} requests wait");
     modest.send(get("/stats").as_bytes());
-    server.signal(libc::SIGCONT);
+    server.resume();
     let before = Stats::parse(&modest.answer().text()).events - 1;
     assert!(before <= BEFORE_MAX, "the question waited for {before} of {waiting} requests");
 

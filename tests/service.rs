@@ -162,11 +162,11 @@ fn a_sign_of_life_comes_as_often_as_it_is_asked_for_and_only_of_the_living() {
     client.send(get("/health").as_bytes());
     assert_eq!(client.answer().status, 200);
     // A process that is not run gives no sign.
-    server.signal(libc::SIGSTOP);
+    server.halt();
     ear.socket.set_read_timeout(Some(Duration::from_millis(400))).expect("set");
     let silent = (0..10).any(|_| ear.socket.recv(&mut [0; 64]).is_err());
     assert!(silent, "a stopped process gives signs of life");
-    server.signal(libc::SIGCONT);
+    server.resume();
     assert_eq!(server.stop().events, 0);
 }
 

@@ -8,10 +8,15 @@
 //! A busy connection would move to the back of the idle list with every request, and touch its
 //! neighbours' cache lines for it. So it stays where it is while its last arming is younger than
 //! [`REARM_GRANULARITY_MS`], and every deadline is late by that much: never early.
+//!
+//! The write time-out is checked in [`WRITE_CHECKS`] steps, because it must end soon after a peer has
+//! stopped reading, which happens at any moment. The first part of an idle time-out,
+//! [`Class::Idle`], is one such step: if the kernel still holds answers of the connection behind it,
+//! the peer does not read. The second part is [`Class::Rest`].
 
 use std::time::Duration;
 
-use crate::limits::REARM_GRANULARITY_MS;
+use crate::limits::{REARM_GRANULARITY_MS, WRITE_CHECKS};
 use crate::sys::clock::Moment;
 
 /// What a connection is waiting for.
@@ -21,15 +26,29 @@ pub enum Class {
     Header,
     /// The rest of a body.
     Body,
-    /// The next request.
+    /// The next request. At its end, the peer should have taken its answers.
     Idle,
-    /// The peer to read its answers.
+    /// The next request, of a peer that has taken its answers.
+    Rest,
+    /// The peer to read its answers: one of [`WRITE_CHECKS`] parts of the time-out.
     Write,
     /// The peer to close, after the last answer.
     Linger,
 }
 
-const CLASS_COUNT: usize = 5;
+const CLASS_COUNT: usize = 6;
+
+/// A time-out that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The slot for which it was armed.
+    pub slot: u32,
+    /// Its class.
+    pub class: Class,
+    /// Whether it was over before, and [`spare`](Timers::spare) has put it back.
+    pub spared: bool,
+    armed_at_ms: u64,
+}
 
 /// The duration of each class.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +80,7 @@ struct Link {
     next: u32,
     armed_at_ms: u64,
     class: Option<Class>,
+    spared: bool,
 }
 
 /// No slot.
@@ -75,8 +95,10 @@ impl Timers {
                 .unwrap_or(u64::MAX)
                 .saturating_add(REARM_GRANULARITY_MS)
         };
+        let check_ms = to_ms(write).div_ceil(u64::from(WRITE_CHECKS));
+        let [header, body, rest, linger] = [header, body, idle, linger].map(to_ms);
         Timers {
-            durations_ms: [header, body, idle, write, linger].map(to_ms),
+            durations_ms: [header, body, rest.min(check_ms), rest, check_ms, linger],
             lists: [List { front: NONE, back: NONE }; CLASS_COUNT],
             links: Vec::new(),
         }
@@ -86,14 +108,44 @@ impl Timers {
     /// armed already, it starts anew only with `restart`.
     #[inline]
     pub fn arm(&mut self, slot: u32, class: Class, restart: bool, now: Moment) {
-        if let Some(link) = self.links.get(slot as usize)
-            && link.class == Some(class)
-            && (!restart || now.ms().saturating_sub(link.armed_at_ms) < REARM_GRANULARITY_MS)
-        {
-            return;
+        if let Some(link) = self.links.get(slot as usize) {
+            if link.class == Some(class)
+                && (!restart || now.ms().saturating_sub(link.armed_at_ms) < REARM_GRANULARITY_MS)
+            {
+                return;
+            }
+            if !restart && link.class == Some(Class::Rest) && class == Class::Idle {
+                return;
+            }
         }
         self.disarm(slot);
-        self.append(slot, class, now);
+        self.append(slot, class, now.ms());
+    }
+
+    /// Returns whether an idle time-out has a second part: not if it is shorter than a check.
+    pub fn idle_has_rest(&self) -> bool {
+        self.durations_ms[Class::Idle as usize] < self.durations_ms[Class::Rest as usize]
+    }
+
+    /// Goes on with the second part of an idle time-out whose first part is over.
+    pub fn rest(&mut self, expired: Expired) {
+        self.append(expired.slot, Class::Rest, expired.armed_at_ms);
+    }
+
+    /// Puts time-outs back that are over, in the order in which they were popped. They stay over, and
+    /// are popped again, unless they are armed anew or disarmed before.
+    pub fn spare(&mut self, expired: impl DoubleEndedIterator<Item = Expired>) {
+        for Expired { slot, class, armed_at_ms, .. } in expired.rev() {
+            let list = &mut self.lists[class as usize];
+            let next = std::mem::replace(&mut list.front, slot);
+            match next {
+                NONE => list.back = slot,
+                _ => self.links[next as usize].previous = slot,
+            }
+            let class = Some(class);
+            self.links[slot as usize] =
+                Link { previous: NONE, next, armed_at_ms, class, spared: true };
+        }
     }
 
     /// Takes the slot's time-out back, if there is one.
@@ -113,12 +165,13 @@ impl Timers {
         self.links[slot as usize].class = None;
     }
 
-    /// A slot whose time-out is over at `now`; it is disarmed.
-    pub fn pop_expired(&mut self, now: Moment) -> Option<(u32, Class)> {
+    /// Returns a time-out that is over at `now`, and disarms it.
+    pub fn pop_expired(&mut self, now: Moment) -> Option<Expired> {
         let (slot, class, _) =
             self.fronts().find(|&(_, _, deadline_ms)| deadline_ms <= now.ms())?;
+        let Link { armed_at_ms, spared, .. } = self.links[slot as usize];
         self.disarm(slot);
-        Some((slot, class))
+        Some(Expired { slot, class, spared, armed_at_ms })
     }
 
     /// How long from `now` until the next time-out is over; `None` if none is armed.
@@ -136,9 +189,10 @@ impl Timers {
         })
     }
 
-    fn append(&mut self, slot: u32, class: Class, now: Moment) {
+    fn append(&mut self, slot: u32, class: Class, armed_at_ms: u64) {
         if self.links.len() <= slot as usize {
-            let unarmed = Link { previous: NONE, next: NONE, armed_at_ms: 0, class: None };
+            let unarmed =
+                Link { previous: NONE, next: NONE, armed_at_ms: 0, class: None, spared: false };
             self.links.resize(slot as usize + 1, unarmed);
         }
         let list = &mut self.lists[class as usize];
@@ -148,7 +202,7 @@ impl Timers {
             _ => self.links[previous as usize].next = slot,
         }
         self.links[slot as usize] =
-            Link { previous, next: NONE, armed_at_ms: now.ms(), class: Some(class) };
+            Link { previous, next: NONE, armed_at_ms, class: Some(class), spared: false };
     }
 }
 
@@ -172,17 +226,19 @@ mod tests {
         Moment::from_ms(ms)
     }
 
+    fn pop(timers: &mut Timers, now_ms: u64) -> Option<(u32, Class)> {
+        timers.pop_expired(at(now_ms)).map(|expired| (expired.slot, expired.class))
+    }
+
     #[test]
     fn a_time_out_is_never_early_and_hardly_late() {
         let mut timers = Timers::new(&DURATIONS);
-        timers.arm(3, Class::Idle, true, at(1_000));
-        timers.arm(3, Class::Idle, true, at(1_000 + REARM_GRANULARITY_MS - 1)); // too soon to move
+        timers.arm(3, Class::Body, true, at(1_000));
+        timers.arm(3, Class::Body, true, at(1_000 + REARM_GRANULARITY_MS - 1)); // too soon to move
         let armed_last = 1_000 + REARM_GRANULARITY_MS - 1;
-        assert_eq!(timers.pop_expired(at(armed_last + 74_999)), None);
-        assert_eq!(
-            timers.pop_expired(at(armed_last + 75_000 + REARM_GRANULARITY_MS)),
-            Some((3, Class::Idle))
-        );
+        assert_eq!(pop(&mut timers, armed_last + 29_999), None);
+        let over = armed_last + 30_000 + REARM_GRANULARITY_MS;
+        assert_eq!(pop(&mut timers, over), Some((3, Class::Body)));
         assert_eq!(timers.next_in(at(0)), None);
     }
 
@@ -191,15 +247,59 @@ mod tests {
         let mut timers = Timers::new(&DURATIONS);
         timers.arm(0, Class::Header, true, at(0));
         timers.arm(0, Class::Header, false, at(9_000));
-        assert_eq!(timers.pop_expired(at(10_000 + REARM_GRANULARITY_MS)), Some((0, Class::Header)));
+        assert_eq!(pop(&mut timers, 10_000 + REARM_GRANULARITY_MS), Some((0, Class::Header)));
+    }
+
+    #[test]
+    fn an_idle_time_out_has_two_parts_and_one_start() {
+        let mut timers = Timers::new(&DURATIONS);
+        timers.arm(0, Class::Idle, true, at(500));
+        let first = timers.pop_expired(at(500 + 7_525)).unwrap();
+        assert_eq!((first.slot, first.class), (0, Class::Idle));
+        timers.rest(first);
+        // An edge without a request does not start it anew; a request does.
+        timers.arm(0, Class::Idle, false, at(20_000));
+        let over = 500 + 75_000 + REARM_GRANULARITY_MS;
+        assert_eq!(timers.next_in(at(0)), Some(Duration::from_millis(over)));
+        timers.arm(0, Class::Idle, true, at(30_000));
+        assert_eq!(timers.next_in(at(0)), Some(Duration::from_millis(30_000 + 7_525)));
+        // An idle time-out that is shorter than a part of the write time-out is not lengthened.
+        let short = Durations { idle: Duration::from_millis(400), ..DURATIONS };
+        let mut timers = Timers::new(&short);
+        timers.arm(0, Class::Idle, true, at(0));
+        assert_eq!(timers.next_in(at(0)), Some(Duration::from_millis(400 + REARM_GRANULARITY_MS)));
+    }
+
+    #[test]
+    fn what_is_spared_stays_over_in_its_order() {
+        let mut timers = Timers::new(&DURATIONS);
+        for slot in 0..4 {
+            timers.arm(slot, Class::Body, true, at(u64::from(slot)));
+        }
+        let now = at(2 + 30_000 + REARM_GRANULARITY_MS);
+        let expired: Vec<Expired> = std::iter::from_fn(|| timers.pop_expired(now)).collect();
+        assert_eq!(
+            expired.iter().map(|it| (it.slot, it.spared)).collect::<Vec<_>>(),
+            [(0, false), (1, false), (2, false)]
+        );
+        timers.spare(expired.into_iter());
+        assert_eq!(timers.next_in(now), Some(Duration::ZERO));
+        timers.arm(1, Class::Body, true, now);
+        let expired: Vec<Expired> = std::iter::from_fn(|| timers.pop_expired(now)).collect();
+        assert_eq!(
+            expired.iter().map(|it| (it.slot, it.spared)).collect::<Vec<_>>(),
+            [(0, true), (2, true)]
+        );
+        let last = timers.pop_expired(at(100_000)).unwrap();
+        assert_eq!((last.slot, last.spared), (3, false));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn agrees_with_a_map_of_deadlines(steps in proptest::collection::vec((0u32..6, 0usize..7, 0u64..20_000), 0..60)) {
-            let classes = [Class::Header, Class::Body, Class::Idle, Class::Write, Class::Linger];
+        fn agrees_with_a_map_of_deadlines(steps in proptest::collection::vec((0u32..6, 0usize..8, 0u64..20_000), 0..60)) {
+            let classes = [Class::Header, Class::Body, Class::Idle, Class::Rest, Class::Write, Class::Linger];
             let mut timers = Timers::new(&DURATIONS);
             let mut model: BTreeMap<u32, (u64, usize)> = BTreeMap::new();
             let mut now = 0;
@@ -213,7 +313,7 @@ mod tests {
                     timers.disarm(slot);
                     model.remove(&slot);
                 } else {
-                    while let Some((slot, class)) = timers.pop_expired(at(now)) {
+                    while let Some((slot, class)) = pop(&mut timers, now) {
                         let (deadline, armed) = model.remove(&slot).unwrap();
                         prop_assert!(deadline <= now && armed == class as usize);
                     }

@@ -11,6 +11,7 @@
 //! A connection has one turn in a round, so the depth of one client's pipeline is not felt by the
 //! others.
 
+mod deadlines;
 mod moves;
 mod resident;
 mod residents;
@@ -38,8 +39,8 @@ use super::moving::{Departed, Moved};
 use super::orders::Order;
 use super::round::{Debt, Others};
 use super::slab::{Key, Slab};
-use super::timers::{Class, Timers};
-use crate::http::{HttpError, Memo};
+use super::timers::{Class, Expired, Timers};
+use crate::http::Memo;
 use crate::limits::{
     POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, TURN_ACCEPTS_MAX,
     TURN_ANSWER_BYTES_MAX, TURN_ARRIVALS_MAX, TURN_BYTES_MAX,
@@ -81,6 +82,8 @@ pub struct Worker<H> {
     /// Connections in the slab that are being refused, and count for no limit.
     turned_away: usize,
     timers: Timers,
+    /// Time-outs that are over, of connections that have one more turn first; empty between rounds.
+    spared: Vec<Expired>,
     /// Connections due another turn without a new edge.
     due: Vec<Key>,
     /// The number of the present round.
@@ -133,6 +136,7 @@ impl<H: Handler> Worker<H> {
             connections: Slab::new(),
             turned_away: 0,
             timers: Timers::new(&config.timeouts),
+            spared: Vec::new(),
             due: Vec::new(),
             round: 0,
             owing: Vec::new(),
@@ -326,41 +330,6 @@ impl<H: Handler> Worker<H> {
             }
             Next::Close(reason) => self.close(key, reason),
             Next::Detach => self.detach(key),
-        }
-    }
-
-    /// Lets a connection that is owed nothing do something, and follows from it.
-    fn with(
-        &mut self,
-        key: Key,
-        work: impl FnOnce(&mut Connection<TcpStream>, &mut Desk<'_, H>) -> Next,
-    ) {
-        if let Some((connection, mut desk)) = self.desk(key) {
-            let next = work(connection, &mut desk);
-            self.follow(key, next);
-        }
-    }
-
-    fn end_expired(&mut self) {
-        while let Some((slot, class)) = self.timers.pop_expired(self.now) {
-            let key = self.connections.key_at(slot).expect("what is closed is disarmed");
-            match class {
-                Class::Header => {
-                    self.with(key, |connection, desk| {
-                        connection.time_out(HttpError::HeaderTimeout, Closed::HeaderTimeout, desk)
-                    });
-                }
-                Class::Body => {
-                    self.with(key, |connection, desk| {
-                        connection.time_out(HttpError::BodyTimeout, Closed::BodyTimeout, desk)
-                    });
-                }
-                Class::Idle => self.close(key, Closed::IdleTimeout),
-                Class::Write => self.with(key, |connection, _| connection.write_time_out()),
-                Class::Linger => {
-                    self.with(key, |connection, _| Next::Close(connection.lingering_reason()))
-                }
-            }
         }
     }
 

@@ -142,6 +142,24 @@ impl Server {
         assert_eq!(status, 0);
     }
 
+    /// Stops all threads of the server, and waits until they have stopped. SIGSTOP by itself takes
+    /// effect a moment later, until which the server still works.
+    pub fn halt(&self) {
+        self.signal(libc::SIGSTOP);
+        let tasks = format!("/proc/{}/task", self.process_id);
+        eventually("it is stopped", || {
+            std::fs::read_dir(&tasks).expect("the server's threads").flatten().all(|task| {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+            })
+        });
+    }
+
+    /// Lets a halted server go on.
+    pub fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
     /// Lowers the running server's limit of descriptors.
     pub fn limit_descriptors(&self, count: u64) {
         let limit = libc::rlimit { rlim_cur: count, rlim_max: count };

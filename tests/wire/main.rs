@@ -1,8 +1,10 @@
 //! What happens on the wire. [`cases`] has one line for each case; each is sent whole, byte by byte,
-//! and behind other requests in one pipeline. [`timed`] has the cases in which time passes. Tests
-//! that need more than a line are here.
+//! and behind other requests in one pipeline. [`timed`] has the cases in which time passes,
+//! [`late`] those in which the server or the reader stands still. Tests that need more than a line are
+//! here.
 
 mod cases;
+mod late;
 #[path = "../support/mod.rs"]
 mod support;
 mod timed;

@@ -23,6 +23,7 @@
 
 mod ending;
 mod phase;
+mod progress;
 
 use std::io;
 use std::mem;
@@ -39,9 +40,7 @@ use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
 use crate::http::{ContentLimits, Exchange, Memo, Refusal, Replay, Step};
-use crate::limits::{
-    LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX, WRITE_PROGRESS_BYTES_MIN,
-};
+use crate::limits::{LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX};
 use crate::sys::clock::exact_ns;
 use phase::Phase;
 
@@ -55,9 +54,11 @@ pub struct Connection<S> {
     held_begins: HeldBegins,
     /// The rest of answers that the peer has not taken.
     unsent: Buffer,
-    /// What the socket held when the peer was last seen to read, and has been given since; only
-    /// kept while answers are unsent.
+    /// Bytes that the socket held when the peer was last seen to read, and that it was given since;
+    /// only kept while the write time-out runs.
     owed_bytes: usize,
+    /// Parts of the write time-out in which the peer has not taken enough of `owed_bytes`.
+    idle_checks: u32,
     phase: Phase,
     input: Input,
     activity: Activity,
@@ -130,6 +131,7 @@ impl<S: Stream> Connection<S> {
             held_begins: HeldBegins::WithPart,
             unsent: Buffer::default(),
             owed_bytes: 0,
+            idle_checks: 0,
             phase: Phase::Open,
             input: Input::Empty,
             activity: Activity::Idle,
@@ -182,6 +184,11 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Returns whether there may be input that no turn has read yet.
+    pub fn may_have_input(&self) -> bool {
+        self.input != Input::Empty || self.held_begins == HeldBegins::WithWhole
+    }
+
     /// Does the first half of a turn: sends what is unsent, receives, and stages the requests.
     #[inline]
     pub fn turn<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
@@ -218,19 +225,6 @@ impl<S: Stream> Connection<S> {
             Stop::Detach => Next::Detach,
             Stop::Starved | Stop::Budget => self.after(debt.requests > 0, desk),
         }
-    }
-
-    /// The write time-out is over: another one for a peer that reads, however slowly, the end for
-    /// one that does not. An edge for writing is no measure of it, because it comes only when much
-    /// of the socket's queue is free.
-    pub fn write_time_out(&mut self) -> Next {
-        let untaken_bytes = self.stream.untaken_bytes().unwrap_or(self.owed_bytes);
-        let taken_bytes = self.owed_bytes.saturating_sub(untaken_bytes);
-        if taken_bytes < WRITE_PROGRESS_BYTES_MIN {
-            return Next::Close(Closed::WriteTimeout);
-        }
-        self.owed_bytes = untaken_bytes;
-        Next::Wait { class: Class::Write, restart: true }
     }
 
     /// Gives lent buffers back and takes the connection out of the meters.
@@ -438,6 +432,7 @@ impl<S: Stream> Connection<S> {
             self.unsent = desk.buffers.lend(rest.len());
             self.unsent.append(rest);
             self.owed_bytes = self.stream.untaken_bytes()?;
+            self.idle_checks = 0;
         }
         Ok(())
     }
