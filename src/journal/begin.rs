@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::Checkpointer;
-use super::control::{Basis, Control, ControlFile};
+use super::control::{Basis, Control, ControlFile, Level};
 use super::lane::Lane;
 use super::layout::{
     Identity, Kind, RING_AT, RING_BYTES, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, checkpoint_at,
     lane_name, put, slot_at,
 };
 use super::mark::Mark;
-use super::recovery::{FoundLane, Level, Recovered, Recovery};
+use super::recovery::{FoundLane, Recovered, Recovery};
 use super::refusal::Refusal;
 use super::shared::{Fsync, LaneFile, Meters};
 use super::slot::{Block, Slot, State};

@@ -4,10 +4,13 @@
 //! fewer and then nothing. A crash can have left one place for which that is not so: the next one. All
 //! else is damage, and is not mistaken for the end.
 
-use super::control::Control;
+use std::cmp::Reverse;
+
+use super::control::{Control, Level};
 use super::layout::{
     Identity, RING_AT, RING_SLOTS, SECTOR_BYTES, STREAM_AT, checkpoint_at, slot_at,
 };
+use super::mark::Mark;
 use super::slot::{Sector, Slot};
 
 /// Bytes of a lane's file before its stream.
@@ -119,6 +122,50 @@ impl Slots {
         let place = self.checkpoints.iter().position(|sector| *sector == Sector::Damaged)?;
         Some(checkpoint_at(place as u64))
     }
+}
+
+impl Slots {
+    /// Returns the slot to go on with although the chosen one is damaged: the newest intact one.
+    pub fn salvaged(&self, control: &Control, level: Level, checkpoint: u64) -> Option<&Slot> {
+        let checkpoints = || self.checkpoints(control).max_by_key(|slot| slot.checkpoint);
+        let usable = |slot: &&Slot| slot.mark.epoch() <= control.epoch;
+        match level {
+            Level::Slots { .. } => self.top(control).filter(usable).or_else(checkpoints),
+            Level::Checkpoints => {
+                let chosen = self.checkpoint(control, checkpoint).filter(usable);
+                chosen.or_else(checkpoints).or_else(|| self.top(control))
+            }
+        }
+        .filter(usable)
+    }
+
+    /// Returns all commits of the epoch that end in this segment, the longest first.
+    pub fn ends_in(&self, control: &Control, segment: u32) -> Vec<Mark> {
+        let slots = self.ring.iter().chain(&self.checkpoints).filter_map(Sector::slot);
+        let marks = slots.map(|slot| slot.mark);
+        let mut marks: Vec<Mark> =
+            marks.filter(|mark| mark.epoch() == control.epoch && mark.segment == segment).collect();
+        marks.sort_by_key(|mark| Reverse(mark.used()));
+        marks
+    }
+
+    /// Returns the highest incarnation and epoch in any slot.
+    pub fn newest_run(&self) -> (u64, u64) {
+        let slots = self.ring.iter().filter_map(Sector::slot);
+        slots.fold((0, 0), |(incarnation, epoch), slot| {
+            (incarnation.max(slot.incarnation), epoch.max(slot.mark.epoch()))
+        })
+    }
+}
+
+/// Returns the highest number of a checkpoint that all these lanes have; if there is none, a number for
+/// all of them to get.
+pub fn newest_checkpoint<'a>(lanes: impl Iterator<Item = &'a Slots>, control: &Control) -> u64 {
+    let numbers = |lane: &Slots| lane.checkpoints(control).map(|slot| slot.checkpoint).collect();
+    let lanes: Vec<Vec<u64>> = lanes.map(numbers).collect();
+    let in_all = |number: &&u64| lanes.iter().all(|lane| lane.contains(number));
+    let newest = lanes.iter().flatten().filter(in_all).max();
+    *newest.or(lanes.iter().flatten().max()).unwrap_or(&1)
 }
 
 /// Returns the highest number of a checkpoint that all lanes have; 0 without lanes.

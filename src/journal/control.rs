@@ -31,6 +31,38 @@ pub enum Basis {
     Checkpoints,
 }
 
+/// What the slots are worth, here and now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// All of them are right. `unsynced` tells that some may be in memory only, `torn` that a power
+    /// loss may have torn the last one.
+    Slots {
+        /// Some may be in memory only.
+        unsynced: bool,
+        /// A power loss may have torn the last one.
+        torn: bool,
+    },
+    /// None; the checkpoints are.
+    Checkpoints,
+}
+
+impl Level {
+    /// Decides by what the last run left, and whether the machine has been started since.
+    pub fn of(basis: Basis, boot: Option<[u8; 16]>) -> Level {
+        match basis {
+            Basis::Slots => Level::Slots { unsynced: false, torn: false },
+            Basis::SlotsUntilReboot(then) if boot == Some(then) => {
+                Level::Slots { unsynced: true, torn: false }
+            }
+            Basis::SyncedSlots(then @ Some(_)) if boot == then => {
+                Level::Slots { unsynced: true, torn: false }
+            }
+            Basis::SyncedSlots(_) => Level::Slots { unsynced: false, torn: true },
+            Basis::SlotsUntilReboot(_) | Basis::Checkpoints => Level::Checkpoints,
+        }
+    }
+}
+
 /// What concerns all lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -165,6 +197,13 @@ impl ControlFile {
             return Err(damage(1 - newer, "the two copies are of different directories").into());
         }
         Ok(ControlFile { file, generation, control })
+    }
+
+    /// Returns what the newest copy says that can be read, if there is one.
+    pub fn read_any(file: &dyn File, storage: &dyn Storage) -> Option<Control> {
+        let copies = [0, 1].map(|place| read_copy(file, storage, place).ok());
+        let newest = copies.into_iter().flatten().max_by_key(|(generation, _)| *generation);
+        newest.map(|(_, control)| control)
     }
 
     /// Returns what the file says.

@@ -10,11 +10,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::control::ControlFile;
+use super::control::{ControlFile, Level};
 use super::enter;
 use super::lane::Lane;
 use super::layout::{CONTROL_NAME, lane_name, u64_at};
-use super::recovery::{self, Level, Recovered};
+use super::recovery::{self, Recovered};
 use super::refusal::Refusal;
 use super::running::Journal;
 use super::shared::Meters;

@@ -20,6 +20,7 @@
 //! choice  visit  recovery               from a directory to a state and all records; writes nothing
 //! begin                                 from there to lanes, by steps that a crash may interrupt
 //! lane  space  checkpoint  running      at work
+//! salvage                               going on without what is damaged, when asked to
 //! luggage                               to another process
 //! ```
 //!
@@ -40,6 +41,7 @@ mod mark;
 mod recovery;
 mod refusal;
 mod running;
+mod salvage;
 mod segment;
 mod shared;
 mod slot;
@@ -50,12 +52,14 @@ mod tests;
 mod visit;
 
 pub use checkpoint::{Caller, Cut};
+pub use control::Level;
 pub use lane::Lane;
 pub use luggage::{Packed, receive};
 pub use mark::Mark;
-pub use recovery::{Level, Recovered, Recovery, open, open_existing};
+pub use recovery::{Recovered, Recovery, open, open_existing};
 pub use refusal::{Damage, Refusal};
 pub use running::{Figures, Journal};
+pub use salvage::{Loss, salvage};
 pub use segment::Staged;
 pub use shared::{Fsync, Reading};
 pub use space::Full;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::choice::{self, HEAD_BYTES, Slots, Wrong};
-use super::control::{Basis, Control, ControlFile};
+use super::control::{Basis, Control, ControlFile, Level};
 use super::enter;
 use super::layout::{
     HeaderError, Identity, Instance, Kind, checkpoint_at, lane_name, read_header, segment_at,
@@ -20,38 +20,6 @@ use super::shared::LaneFile;
 use super::slot::{Slot, State};
 use super::storage::{File, Storage};
 use super::visit::{self, Failure, Progress, Stretch, Visited};
-
-/// What the slots are worth, here and now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// All of them are right. `unsynced` tells that some may be in memory only, `torn` that a power
-    /// loss may have torn the last one.
-    Slots {
-        /// Some may be in memory only.
-        unsynced: bool,
-        /// A power loss may have torn the last one.
-        torn: bool,
-    },
-    /// None; the checkpoints are.
-    Checkpoints,
-}
-
-impl Level {
-    /// Decides by what the last run left, and whether the machine has been started since.
-    pub fn of(basis: Basis, boot: Option<[u8; 16]>) -> Level {
-        match basis {
-            Basis::Slots => Level::Slots { unsynced: false, torn: false },
-            Basis::SlotsUntilReboot(then) if boot == Some(then) => {
-                Level::Slots { unsynced: true, torn: false }
-            }
-            Basis::SyncedSlots(then @ Some(_)) if boot == then => {
-                Level::Slots { unsynced: true, torn: false }
-            }
-            Basis::SyncedSlots(_) => Level::Slots { unsynced: false, torn: true },
-            Basis::SlotsUntilReboot(_) | Basis::Checkpoints => Level::Checkpoints,
-        }
-    }
-}
 
 /// A lane as it was found.
 #[derive(Debug)]
@@ -143,11 +111,7 @@ pub(super) fn choose(
     })?;
     let mut lanes = Vec::new();
     for (lane, (file, slots)) in files.into_iter().zip(&slots).enumerate() {
-        let chosen = match level {
-            Level::Checkpoints => chosen_checkpoint(&file, slots, &facts, checkpoint),
-            Level::Slots { torn, .. } => chosen_slot(&file, slots, &facts, torn),
-        };
-        let chosen = chosen
+        let chosen = chosen(&file, slots, &facts, level, checkpoint)
             .map_err(|error| Refusal::of(storage.path(&lane_name(lane)), "read", error))?
             .map_err(|error| wrong(lane, error))?;
         lanes.push(FoundLane::new(file, slots, &chosen, &facts));
@@ -185,6 +149,20 @@ pub(super) fn read_lane(
     }
     let slots = Slots::read(&expected, &head);
     Ok((LaneFile { file, identity: expected }, slots))
+}
+
+/// Chooses the commit of a lane that counts.
+pub(super) fn chosen(
+    file: &LaneFile,
+    slots: &Slots,
+    control: &Control,
+    level: Level,
+    checkpoint: u64,
+) -> io::Result<Result<Slot, Wrong>> {
+    match level {
+        Level::Checkpoints => chosen_checkpoint(file, slots, control, checkpoint),
+        Level::Slots { torn, .. } => chosen_slot(file, slots, control, torn),
+    }
 }
 
 /// The newest commit in the ring whose records are there. Only if the last one may be torn, the one

@@ -85,7 +85,7 @@ pub fn visit(
             if stop.load(Relaxed) {
                 return;
             }
-            match chunk.visit(&mut room, &visit) {
+            match chunk.visit(&mut room, &mut |record: &[u8]| visit(record)) {
                 Ok(count) => {
                     let records = records.fetch_add(count, Relaxed) + count;
                     let bytes = chunk.bytes();
@@ -119,11 +119,28 @@ pub fn visit(
 /// # Errors
 /// The first one that is damaged, or a failed read.
 pub fn check_from(stretch: Stretch<'_>, from: u32) -> Result<(), Failure> {
-    let mut room = vec![0; SEGMENT_BYTES];
-    for first in from..=stretch.mark.segment {
-        Chunk { stretch, first, count: 1 }.visit(&mut room, &|_| {})?;
-    }
-    Ok(())
+    (from..=stretch.mark.segment).try_for_each(|segment| check_one(stretch, segment))
+}
+
+/// Checks one segment of a lane.
+///
+/// # Errors
+/// If it is damaged, or a failed read.
+pub fn check_one(stretch: Stretch<'_>, segment: u32) -> Result<(), Failure> {
+    read_one(stretch, segment, |_| {})
+}
+
+/// Checks one segment of a lane and calls `visit` for its records, on this thread.
+///
+/// # Errors
+/// If it is damaged, or a failed read.
+pub fn read_one(
+    stretch: Stretch<'_>,
+    segment: u32,
+    mut visit: impl FnMut(&[u8]),
+) -> Result<(), Failure> {
+    let chunk = Chunk { stretch, first: segment, count: 1 };
+    chunk.visit(&mut vec![0; SEGMENT_BYTES], &mut visit).map(drop)
 }
 
 fn bytes(stretch: &Stretch<'_>) -> u64 {
@@ -152,7 +169,7 @@ impl Chunk<'_> {
     }
 
     /// Reads and checks the segments; returns the number of records.
-    fn visit(&self, room: &mut [u8], visit: &impl Fn(&[u8])) -> Result<u64, Failure> {
+    fn visit(&self, room: &mut [u8], visit: &mut impl FnMut(&[u8])) -> Result<u64, Failure> {
         let Stretch { file, identity, mark } = self.stretch;
         let bytes = &mut room[..self.bytes() as usize];
         let failure =

@@ -4,4 +4,5 @@ mod bugs;
 mod crashes;
 mod damage;
 mod running;
+mod salvage;
 mod world;
