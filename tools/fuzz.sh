@@ -11,7 +11,7 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     echo "fuzz: skipped; it needs 'rustup toolchain install nightly' and 'cargo install cargo-fuzz'" >&2
     exit 0
 fi
-for target in event events head chunked exchange values connection image; do
+for target in event events head chunked exchange values connection image journal; do
     mkdir -p "corpus/$target"
     echo "fuzz: $target for $seconds s"
     cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- \

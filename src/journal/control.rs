@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use super::crc::Crc;
 use super::layout::{
-    self, CONTROL_NAME, HeaderError, Identity, Instance, Kind, SECTOR_BYTES, put, u32_at, u64_at,
+    self, CONTROL_NAME, COUNT_MAX, HeaderError, Identity, Instance, Kind, SECTOR_BYTES, put,
+    u32_at, u64_at,
 };
+use super::mark::EPOCH_MAX;
 use super::refusal::{Damage, Refusal};
 use super::slot::Block;
 use super::storage::{File, Storage};
@@ -135,7 +137,8 @@ impl Control {
             _ => return Err(HeaderError::Damaged),
         };
         let lanes = u32_at(bytes, 64);
-        if lanes as usize > JOURNAL_LANES_MAX {
+        let counted = [32, 40, 48].iter().all(|&at| u64_at(bytes, at) <= COUNT_MAX);
+        if lanes as usize > JOURNAL_LANES_MAX || !counted || u64_at(bytes, 56) > EPOCH_MAX / 2 {
             return Err(HeaderError::Damaged);
         }
         let control = Control {
@@ -235,6 +238,13 @@ impl ControlFile {
     /// Those of writing and syncing.
     pub fn rewrite(&self) -> io::Result<()> {
         self.put(self.generation, &self.control)
+    }
+
+    /// Makes the checksum of a copy fit what is in it.
+    #[cfg(any(test, fuzzing))]
+    pub fn seal(copy: &mut [u8; SECTOR_BYTES]) {
+        let crc = Crc::new().extend(&copy[..CRC_AT]).value();
+        put(copy, CRC_AT, &crc.to_le_bytes());
     }
 
     fn put(&self, generation: u64, control: &Control) -> io::Result<()> {

@@ -6,14 +6,20 @@
 //! - what a power loss leaves: of each sector that was written since its file's last sync, any of the
 //!   contents that it had since then; of a file's length and of the directory's names likewise.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::layout::SECTOR_BYTES;
 use super::storage::{File, Storage};
 use crate::sys::files::BootId;
+
+mod image;
+mod loss;
+
+pub use image::Image;
+use image::{Call, Naming};
+pub use loss::Random;
+use loss::{Pending, every};
 
 const PAGE_BYTES: usize = 4_096;
 const USER: u32 = 1_000;
@@ -45,29 +51,6 @@ pub struct Fault {
     pub kind: ErrorKind,
     /// Whether all later ones fail too.
     pub forever: bool,
-}
-
-/// The contents of a disk.
-#[derive(Clone, Debug, Default)]
-pub struct Image {
-    files: Vec<Vec<u8>>,
-    names: Option<BTreeMap<String, usize>>,
-}
-
-#[derive(Clone, Debug)]
-enum Call {
-    Write { file: usize, at: usize, bytes: Vec<u8> },
-    Sync { file: usize },
-    Make,
-    Name(Naming),
-    SyncNames,
-}
-
-#[derive(Clone, Debug)]
-enum Naming {
-    Create { name: String, file: usize },
-    Rename { from: String, to: String },
-    Link { name: String, other: String },
 }
 
 impl Disk {
@@ -158,7 +141,10 @@ impl Disk {
     /// Returns what a power loss after this number of calls can leave: everything if that is no more than
     /// `limit` images, otherwise the extremes and as many samples.
     pub fn power_lost(&self, calls: usize, limit: usize, random: &mut Random) -> Vec<Image> {
-        let pending = Pending::after(&self.lock(), calls);
+        let pending = {
+            let state = self.lock();
+            Pending::after(&state.first, &state.calls[..calls])
+        };
         let choices = pending.choices();
         let all = choices.iter().try_fold(1_usize, |product, &count| product.checked_mul(count));
         if all.is_some_and(|all| all <= limit) {
@@ -222,219 +208,6 @@ impl Disk {
             state.calls.push(call);
         }
         fault.map_or(Ok(()), |kind| Err(kind.into()))
-    }
-}
-
-impl Image {
-    /// Returns the contents of a file.
-    pub fn file(&self, name: &str) -> Option<&Vec<u8>> {
-        self.names.as_ref()?.get(name).map(|&file| &self.files[file])
-    }
-
-    /// Returns the contents of a file, to be changed.
-    pub fn file_mut(&mut self, name: &str) -> Option<&mut Vec<u8>> {
-        let file = *self.names.as_ref()?.get(name)?;
-        self.files.get_mut(file)
-    }
-
-    /// Removes a name.
-    pub fn remove(&mut self, name: &str) {
-        self.names.as_mut().and_then(|names| names.remove(name));
-    }
-
-    /// Makes a file of these contents.
-    pub fn insert(&mut self, name: &str, bytes: Vec<u8>) {
-        self.files.push(bytes);
-        let file = self.files.len() - 1;
-        self.names.get_or_insert_default().insert(name.to_owned(), file);
-    }
-
-    /// Returns all names.
-    pub fn names(&self) -> Vec<String> {
-        self.names.iter().flat_map(BTreeMap::keys).cloned().collect()
-    }
-
-    fn apply(&mut self, call: &Call) {
-        match call {
-            Call::Write { file, at, bytes } => self.write(*file, *at, bytes),
-            Call::Name(naming) => self.name(naming),
-            Call::Make => {
-                self.names.get_or_insert_default();
-            }
-            Call::Sync { .. } | Call::SyncNames => {}
-        }
-    }
-
-    fn write(&mut self, file: usize, at: usize, bytes: &[u8]) {
-        let file = self.files_up_to(file);
-        if file.len() < at + bytes.len() {
-            file.resize(at + bytes.len(), 0);
-        }
-        file[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    fn files_up_to(&mut self, file: usize) -> &mut Vec<u8> {
-        if self.files.len() <= file {
-            self.files.resize(file + 1, Vec::new());
-        }
-        &mut self.files[file]
-    }
-
-    fn name(&mut self, naming: &Naming) {
-        if let Naming::Create { file, .. } = naming {
-            self.files_up_to(*file);
-        }
-        let names = self.names.get_or_insert_default();
-        match naming {
-            Naming::Create { name, file } => {
-                names.insert(name.clone(), *file);
-            }
-            Naming::Rename { from, to } => {
-                // What comes after a lost creation is lost with it.
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
-            }
-            Naming::Link { name, other } => {
-                if let Some(&file) = names.get(name) {
-                    names.insert(other.clone(), file);
-                }
-            }
-        }
-    }
-}
-
-/// What is durable, and what may or may not have become so.
-struct Pending {
-    durable: Image,
-    /// For each file and sector, the contents it had since the last sync.
-    sectors: BTreeMap<(usize, usize), Vec<[u8; SECTOR_BYTES]>>,
-    /// For each file that has grown since the last sync, its length.
-    lengths: BTreeMap<usize, usize>,
-    namings: Vec<Naming>,
-}
-
-impl Pending {
-    fn after(state: &State, calls: usize) -> Pending {
-        let mut now = state.first.clone();
-        let mut pending = Pending {
-            durable: state.first.clone(),
-            sectors: BTreeMap::new(),
-            lengths: BTreeMap::new(),
-            namings: Vec::new(),
-        };
-        for call in &state.calls[..calls] {
-            match call {
-                Call::Write { file, at, bytes } => pending.write(&mut now, *file, *at, bytes),
-                Call::Sync { file } => {
-                    pending.sectors.retain(|(of, _), _| of != file);
-                    pending.lengths.remove(file);
-                    *pending.durable.files_up_to(*file) = now.files_up_to(*file).clone();
-                }
-                Call::Name(naming) => {
-                    now.name(naming);
-                    pending.durable.files.resize(now.files.len(), Vec::new());
-                    pending.namings.push(naming.clone());
-                }
-                // A name in a directory that is lost is lost with it.
-                Call::Make => now.apply(call),
-                Call::SyncNames => {
-                    pending.durable.names.get_or_insert_default();
-                    for naming in pending.namings.drain(..) {
-                        pending.durable.name(&naming);
-                    }
-                }
-            }
-        }
-        pending
-    }
-
-    fn write(&mut self, now: &mut Image, file: usize, at: usize, bytes: &[u8]) {
-        let numbers = at / SECTOR_BYTES..(at + bytes.len()).div_ceil(SECTOR_BYTES);
-        let length = now.files_up_to(file).len();
-        let before: Vec<_> =
-            numbers.clone().map(|number| sector(&now.files[file], number)).collect();
-        now.write(file, at, bytes);
-        let after = &now.files[file];
-        if after.len() > length {
-            self.lengths.insert(file, after.len());
-        }
-        for (number, before) in numbers.zip(before) {
-            let content = sector(after, number);
-            if content != before {
-                self.sectors.entry((file, number)).or_default().push(content);
-            }
-        }
-    }
-
-    /// For each sector, length and name that is not durable, the number of its possible contents.
-    fn choices(&self) -> Vec<usize> {
-        let sectors = self.sectors.values().map(|contents| contents.len() + 1);
-        let others = self.lengths.len() + self.namings.len();
-        sectors.chain(std::iter::repeat_n(2, others)).collect()
-    }
-
-    fn image(&self, choice: &[usize]) -> Image {
-        let mut image = self.durable.clone();
-        let mut choice = choice.iter();
-        let mut next = || *choice.next().expect("one for each place");
-        for ((file, number), contents) in &self.sectors {
-            if let Some(content) = next().checked_sub(1) {
-                // The last sector of a file may be shorter.
-                let length = self.lengths.get(file).copied();
-                let length = length.unwrap_or(image.files[*file].len());
-                let at = number * SECTOR_BYTES;
-                let count = SECTOR_BYTES.min(length - at);
-                image.write(*file, at, &contents[content][..count]);
-            }
-        }
-        for (file, length) in &self.lengths {
-            let length = if next() == 1 { *length } else { 0 };
-            let file = image.files_up_to(*file);
-            file.resize(file.len().max(length), 0);
-        }
-        for naming in &self.namings {
-            if next() == 1 {
-                image.name(naming);
-            }
-        }
-        image
-    }
-}
-
-/// A sector's content; zeros beyond the end.
-fn sector(file: &[u8], number: usize) -> [u8; SECTOR_BYTES] {
-    let mut sector = [0; SECTOR_BYTES];
-    let bytes = file.get(number * SECTOR_BYTES..).unwrap_or_default();
-    let count = bytes.len().min(SECTOR_BYTES);
-    sector[..count].copy_from_slice(&bytes[..count]);
-    sector
-}
-
-/// Returns every way to choose one of the given number of contents at each place.
-fn every(choices: &[usize]) -> impl Iterator<Item = Vec<usize>> {
-    let total: usize = choices.iter().product();
-    (0..total).map(|mut number| {
-        let digit = |&count: &usize| {
-            let digit = number % count;
-            number /= count;
-            digit
-        };
-        choices.iter().map(digit).collect()
-    })
-}
-
-/// Numbers that look random and are the same in every run (xorshift).
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// Returns a number below `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
     }
 }
 
@@ -531,6 +304,7 @@ impl File for DiskFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::layout::SECTOR_BYTES;
 
     /// The first bytes of the two sectors, and whether the file is there.
     fn seen(image: &Image) -> Option<Vec<u8>> {

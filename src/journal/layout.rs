@@ -31,6 +31,12 @@ pub const PAYLOAD_BYTES_MAX: usize = SEGMENT_BYTES - TRAILER_BYTES;
 /// The version of all formats of a state directory.
 pub const FORMAT: u32 = 1;
 
+/// Counters above this were never counted up to; adding to them cannot overflow.
+pub const COUNT_MAX: u64 = 1 << 62;
+
+/// The last segment that a stream may have: at 128 TiB.
+pub const SEGMENT_MAX: u32 = u32::MAX / 2;
+
 /// The name of the file that holds what concerns all lanes.
 pub const CONTROL_NAME: &str = "control";
 /// The name of the control file while it is being made.

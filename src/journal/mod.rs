@@ -34,6 +34,8 @@ mod crc;
 #[cfg(any(test, fuzzing))]
 mod disk;
 mod enter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod lane;
 mod layout;
 mod luggage;

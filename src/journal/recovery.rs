@@ -193,7 +193,8 @@ fn chosen_slot(
     if let Some(before) = before
         && has_records(file, control, before, before.mark.segment)?
     {
-        return Ok(Ok(*before));
+        // The one after the torn one was not begun, so that its place must be whole.
+        return Ok(slots.newest(control, false).map(|_| *before));
     }
     let offset = segment_at(top.mark.segment);
     Ok(Err(Wrong { offset, what: "the last segment's checksum does not fit" }))

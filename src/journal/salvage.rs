@@ -16,8 +16,8 @@ use super::choice::{self, HEAD_BYTES, Slots};
 use super::control::{Basis, Control, ControlFile, Level};
 use super::enter;
 use super::layout::{
-    CONTROL_NAME, Identity, Instance, Kind, SECTOR_BYTES, STREAM_AT, checkpoint_at, lane_name, put,
-    read_header, segment_at, slot_at,
+    CONTROL_NAME, Identity, Instance, Kind, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, checkpoint_at,
+    lane_name, put, read_header, segment_at, slot_at,
 };
 use super::mark::Mark;
 use super::recovery;
@@ -145,6 +145,9 @@ impl Found {
         file.read_at(&mut head[..there], 0)
             .map_err(|error| Refusal::of(storage.path(&name), "read", error))?;
         let mut losses = Vec::new();
+        if there < HEAD_BYTES {
+            losses.push(format!("the file ends at byte {there}, before its records"));
+        }
         let header = head.first_chunk().map(|block| read_header(block, Kind::Lane));
         if header != Some(Ok(identity)) {
             losses.push("the header is damaged; nothing is lost by that".to_owned());
@@ -190,7 +193,15 @@ impl Found {
         if slot.mark.epoch() == control.epoch {
             remedy.state = slot.state;
             let stretch = Stretch { file: &*file.file, identity: self.identity, mark: slot.mark };
-            for segment in 0..=slot.mark.segment {
+            let there = file.file.bytes().map_err(read)?.saturating_sub(STREAM_AT);
+            let last = there.div_ceil(SEGMENT_BYTES as u64).saturating_sub(1);
+            if last < u64::from(slot.mark.segment) {
+                let end = segment_at(last as u32 + 1);
+                remedy
+                    .losses
+                    .push(format!("the file ends too early; ids from byte {end} on are lost"));
+            }
+            for segment in 0..=slot.mark.segment.min(last as u32) {
                 let shorter = slots.ends_in(control, segment);
                 match remedy.take_segment(stretch, segment, shorter) {
                     Ok(()) => {}
@@ -276,7 +287,7 @@ impl Remedy {
         }
         flush(&mut stream, file)?;
         let mark = stream.mark(self.number);
-        let end = mark.end().next_multiple_of(super::layout::SEGMENT_BYTES as u64);
+        let end = mark.end().next_multiple_of(SEGMENT_BYTES as u64);
         write_zeros(file, mark.end(), end).map_err(|(_, error)| error)?;
         let slot = Slot { mark, incarnation: control.settled, checkpoint: 0, state: self.state };
         file.write_at(&head(self.identity, &slot, checkpoint), 0)?;

@@ -161,7 +161,8 @@ impl Stream {
     }
 }
 
-fn trailer(used: usize, crc: Crc) -> [u8; TRAILER_BYTES] {
+/// Returns the end of a full segment.
+pub fn trailer(used: usize, crc: Crc) -> [u8; TRAILER_BYTES] {
     let mut trailer = [0; TRAILER_BYTES];
     let used = (used as u32).to_le_bytes();
     put(&mut trailer, 0, &used);

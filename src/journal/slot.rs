@@ -5,7 +5,7 @@
 //! the machine leaves a part of it.
 
 use super::crc::Crc;
-use super::layout::{PAYLOAD_BYTES_MAX, SECTOR_BYTES, put, u32_at, u64_at};
+use super::layout::{COUNT_MAX, PAYLOAD_BYTES_MAX, SECTOR_BYTES, SEGMENT_MAX, put, u32_at, u64_at};
 use super::mark::{EPOCH_MAX, Mark};
 use crate::limits::JOURNAL_STATE_BYTES_MAX;
 
@@ -143,7 +143,12 @@ impl Slot {
         let valid = &bytes[..4] == MAGIC
             && u32_at(bytes, CRC_AT) == crc(seed, bytes)
             && used <= PAYLOAD_BYTES_MAX
-            && u64_at(bytes, 24) <= EPOCH_MAX
+            && u32_at(bytes, 40) <= SEGMENT_MAX
+            // A segment begins with a record.
+            && (used > 0 || u32_at(bytes, 40) == 0)
+            && u64_at(bytes, 8) > 0
+            && [8, 16, 32].iter().all(|&at| u64_at(bytes, at) <= COUNT_MAX)
+            && u64_at(bytes, 24) <= EPOCH_MAX / 2
             && state_bytes <= JOURNAL_STATE_BYTES_MAX;
         if !valid {
             return Sector::Damaged;
@@ -161,6 +166,13 @@ impl Slot {
             state: State::new(&bytes[STATE_AT..STATE_AT + state_bytes]),
         })
     }
+}
+
+/// Makes the checksum of a sector fit what is in it.
+#[cfg(any(test, fuzzing))]
+pub fn seal(seed: Crc, block: &mut [u8; SECTOR_BYTES]) {
+    let crc = crc(seed, block);
+    put(block, CRC_AT, &crc.to_le_bytes());
 }
 
 /// The checksum of a sector but for the four bytes that hold it.
@@ -184,9 +196,9 @@ mod tests {
                 state: State::EMPTY,
             },
             Slot {
-                mark: Mark::new(u64::MAX, EPOCH_MAX, u32::MAX, PAYLOAD_BYTES_MAX, u32::MAX),
-                incarnation: u64::MAX,
-                checkpoint: u64::MAX,
+                mark: Mark::new(COUNT_MAX, EPOCH_MAX / 2, SEGMENT_MAX, PAYLOAD_BYTES_MAX, u32::MAX),
+                incarnation: COUNT_MAX,
+                checkpoint: COUNT_MAX,
                 state: State::new(&[0xff; JOURNAL_STATE_BYTES_MAX]),
             },
             Slot {

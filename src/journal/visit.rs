@@ -74,6 +74,9 @@ pub fn visit(
     visit: impl Fn(&[u8]) + Sync,
     mut progress: impl FnMut(Progress),
 ) -> Result<Visited, Failure> {
+    for stretch in stretches {
+        check_length(stretch)?;
+    }
     let chunks = chunks(stretches);
     let bytes_total = stretches.iter().map(bytes).sum();
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -147,6 +150,16 @@ fn bytes(stretch: &Stretch<'_>) -> u64 {
     u64::from(stretch.mark.segment) * SEGMENT_BYTES as u64 + stretch.mark.used() as u64
 }
 
+/// Checks that the file is as long as the mark demands, before anything is made of that size.
+fn check_length(stretch: &Stretch<'_>) -> Result<(), Failure> {
+    let failure = |offset, error| Failure { lane: stretch.identity.lane, offset, error };
+    let there = stretch.file.bytes().map_err(|error| failure(0, Err(error)))?;
+    match there < stretch.mark.end() && bytes(stretch) > 0 {
+        true => Err(failure(there, Ok("the file ends too early"))),
+        false => Ok(()),
+    }
+}
+
 fn chunks<'a>(stretches: &[Stretch<'a>]) -> Vec<Chunk<'a>> {
     let mut chunks = Vec::new();
     for stretch in stretches.iter().filter(|stretch| bytes(stretch) > 0) {
@@ -182,7 +195,10 @@ impl Chunk<'_> {
             _ => failure(self.first, Err(error)),
         })?;
         let mut records = 0;
-        for (segment, bytes) in (self.first..).zip(bytes.chunks(SEGMENT_BYTES)) {
+        for segment in self.first..self.first + self.count {
+            // The open segment may be empty.
+            let from = (segment - self.first) as usize * SEGMENT_BYTES;
+            let bytes = &bytes[from..bytes.len().min(from + SEGMENT_BYTES)];
             let seed = identity.segment_seed(mark.epoch(), segment);
             let used = if segment < mark.segment {
                 bytes.first_chunk().and_then(|bytes| check_full(seed, bytes))
