@@ -24,7 +24,7 @@ trap 'exit 1' HUP INT TERM
 
 # Prints the instructions of a server that answers $1 events.
 count() {
-    valgrind --tool=callgrind --callgrind-out-file="$work/out.$1" "$directory/millrace" \
+    valgrind --tool=callgrind --callgrind-out-file="$work/out.%p" "$directory/millrace" \
         --workers 1 --listen 127.0.0.1:0 --log-level error --sandbox=no >"$work/log" 2>&1 &
     server=$!
     url=$(sh "$(dirname "$0")/await.sh" "$work/log" "$server")
@@ -32,8 +32,10 @@ count() {
         "$url" >"$work/report" || { cat "$work/report" >&2; exit 1; }
     kill "$server"
     wait "$server" || :
+    # By its process id: the process that starts successors writes a file of its own.
+    mv "$work/out.$server" "$work/out.of.$1"
     server=
-    sed -n 's/^\(summary\|totals\): *//p' "$work/out.$1" | head -n 1
+    sed -n 's/^\(summary\|totals\): *//p' "$work/out.of.$1" | head -n 1
 }
 
 few=$(count $short)
@@ -41,6 +43,6 @@ many=$(count $long)
 each=$(((many - few) / (long - short)))
 echo "$each instructions in user space for a POST /event, 16 in flight (budget $budget)"
 if command -v callgrind_annotate >/dev/null && [ -n "${DETAILS:-}" ]; then
-    callgrind_annotate "$work/out.$long" | head -n 45
+    callgrind_annotate "$work/out.of.$long" | head -n 45
 fi
 [ "$each" -le "$budget" ] || { echo "instructions: above the budget" >&2; exit 1; }
