@@ -46,7 +46,7 @@ pub fn passed_socket() -> Result<Option<OwnedFd>, String> {
 
 /// The connection to the manager's notification socket.
 pub struct Manager {
-    to: Option<(UnixDatagram, SocketAddr)>,
+    to: Option<UnixDatagram>,
 }
 
 impl Manager {
@@ -77,8 +77,8 @@ impl Manager {
     }
 
     fn say(&self, words: &str) {
-        let Some((socket, address)) = &self.to else { return };
-        if let Err(error) = socket.send_to_addr(words.as_bytes(), address) {
+        let Some(socket) = &self.to else { return };
+        if let Err(error) = socket.send(words.as_bytes()) {
             log::warn("the service manager takes no message", &[("error", &error)]);
         }
     }
@@ -92,18 +92,20 @@ pub fn watchdog_interval() -> Option<Duration> {
 
 /// Opens a socket to the manager. A path that begins with `@` is a name in the abstract namespace. The
 /// socket has a time-out: a manager that takes nothing must not stop the main thread.
-fn open(path: OsString) -> Option<(UnixDatagram, SocketAddr)> {
+fn open(path: OsString) -> Option<UnixDatagram> {
     let address = match path.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name),
         None => SocketAddr::from_pathname(&path),
     };
     let open = |address| {
         let socket = UnixDatagram::unbound()?;
+        // Now, because a confined thread cannot name an address.
+        socket.connect_addr(&address)?;
         socket.set_write_timeout(Some(Duration::from_millis(NOTIFY_TIMEOUT_MS)))?;
-        Ok((socket, address))
+        Ok(socket)
     };
     match address.and_then(open) {
-        Ok(connection) => Some(connection),
+        Ok(socket) => Some(socket),
         Err(error) => {
             log::warn("cannot reach the service manager of NOTIFY_SOCKET", &[("error", &error)]);
             None

@@ -14,8 +14,10 @@ use crate::journal::{
     Caller, Cut, Figures, Fsync, Journal, Lane, Mark, Packed, Progress, Recovered, Recovery, Staged,
 };
 use crate::log::{self, Level};
+use crate::server::confine;
 use crate::stats::sum::{Sum, WORD_COUNT};
 use crate::stats::{KeptTotals, Ledger, Recovering, Statistics};
+use crate::sys::sandbox::Rights;
 
 /// The status of a process that cannot keep what it counts.
 const EXIT_FAILURE: i32 = 1;
@@ -38,12 +40,13 @@ impl Keeper {
         statistics: &Arc<Statistics>,
         workers: usize,
         fsync: Fsync,
+        confined: bool,
     ) -> Result<Keeper, String> {
         let states = recovered.states().map(read_state).collect::<Option<Vec<_>>>();
         let mut states = states.ok_or("the state directory holds totals that are no totals")?;
         let rest = states.split_off(workers.min(states.len())).into_iter().fold(ZERO, merge);
         states.resize(workers, ZERO);
-        let caller = Arc::new(OfStatistics { statistics: Arc::clone(statistics) });
+        let caller = Arc::new(OfStatistics { statistics: Arc::clone(statistics), confined });
         let started = recovered.start(workers, fsync, caller);
         let (journal, lanes) = started.map_err(|refusal| refusal.to_string())?;
         let marks = lanes.iter().map(|lane| lane.mark().to_words());
@@ -184,9 +187,17 @@ impl Drop for LaneLedger {
 /// What the journal's threads ask.
 struct OfStatistics {
     statistics: Arc<Statistics>,
+    /// Whether the journal's threads are confined.
+    confined: bool,
 }
 
 impl Caller for OfStatistics {
+    fn begin_thread(&self, name: &str) {
+        if self.confined {
+            confine(name, &Rights::of_journal());
+        }
+    }
+
     fn cut(&self, into: &mut Cut) {
         let cut = self.statistics.cut();
         into.set_epoch(cut.resets());

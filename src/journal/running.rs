@@ -115,10 +115,14 @@ impl Journal {
 
     fn run(&self) -> io::Result<()> {
         let mut threads = lock(&self.threads);
-        let mut start = |name: &str, body: fn(&Shared) -> io::Result<()>| {
+        let mut start = |name: &'static str, body: fn(&Shared) -> io::Result<()>| {
             let shared = self.shared.clone();
             let named = thread::Builder::new().name(name.into());
-            named.spawn(move || shared.guard(body)).map(|thread| threads.push(thread))
+            let run = move || {
+                shared.caller.begin_thread(name);
+                shared.guard(body);
+            };
+            named.spawn(run).map(|thread| threads.push(thread))
         };
         if self.shared.fsync == Fsync::EverySecond {
             start("journal-sync", Shared::checkpoint_every_second)?;

@@ -1,4 +1,4 @@
-//! The sandbox of threads that handle clients' bytes.
+//! The sandbox of a thread.
 
 use crate::log;
 use crate::sys::sandbox::{self, Rights};

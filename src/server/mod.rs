@@ -42,6 +42,7 @@ use std::os::fd::OwnedFd;
 
 use crate::http::{Refusal, Request};
 pub use config::Config;
+pub use confine::confine;
 pub use control::{Seat, Server};
 pub use moving::{Departed, Moved, Replay};
 pub use start::Bound;

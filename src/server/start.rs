@@ -109,6 +109,9 @@ impl Bound {
             .map(|worker| run(worker, config, Arc::clone(&start)))
             .collect::<io::Result<Vec<_>>>()?;
         let waiter = thread::Builder::new().name("join".into()).spawn(move || {
+            if config.sandbox {
+                confine("join", &Rights::default());
+            }
             for thread in threads {
                 // A worker that panicked outside a request has logged that; the others go on.
                 let _ = thread.join();
@@ -139,7 +142,7 @@ fn run<H: Handler + 'static>(
         }
         if config.sandbox {
             let journal = config.journal.map(|(lowest, highest)| lowest..=highest);
-            confine(&name, &Rights { journal });
+            confine(&name, &Rights { journal, ..Rights::default() });
         }
         if let Err(error) = worker.run() {
             log::error("a worker had to end", &[("worker", &index), ("error", &error)]);

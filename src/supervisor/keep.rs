@@ -100,7 +100,8 @@ fn go_on(
     shared: &app::Shared,
     workers: usize,
 ) -> Result<(), String> {
-    let keeper = Keeper::start(recovered, ids, &shared.statistics, workers, options.fsync)?;
+    let keeper =
+        Keeper::start(recovered, ids, &shared.statistics, workers, options.fsync, options.sandbox)?;
     shared.keep(keeper);
     Ok(())
 }

@@ -28,7 +28,9 @@ use crate::limits::STARTER_PATIENCE_MS;
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::options::Options;
+use crate::server::confine;
 use crate::service::VARIABLES_OF_ONE_PROCESS;
+use crate::sys::sandbox::Rights;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::starter::{Program, Starter};
 pub use config::check;
@@ -71,7 +73,7 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     let woken = Arc::new(Mailbox::new());
     let on_terminal = is_on_terminal();
     let signals = Arc::new(signals);
-    let fetch = fetch(&signals, &woken)?;
+    let fetch = fetch(&signals, &woken, options.sandbox)?;
     let started = origin.start(options, &woken, &signals)?;
     fetch.put(());
     let mut supervisor = Supervisor {
@@ -91,6 +93,9 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     };
     let is_limited = options.max_connections.is_none();
     say_listening(&app::url(started.address), &supervisor.config, is_limited);
+    if options.sandbox {
+        confine("main", &Rights::of_supervisor(options.state.clone()));
+    }
     supervisor.post.manager.ready();
     supervisor.serve()
 }
@@ -116,12 +121,19 @@ fn launch_starter(options: &Options, path: &Path, place: Place) -> Option<Starte
 
 /// Starts the thread that fetches signals, when it is told to: until the process serves, the main
 /// thread asks for them at certain steps. The thread is there before, because nothing may fail then.
-fn fetch(signals: &Arc<Signals>, woken: &Arc<Mailbox<Wake>>) -> Result<Arc<Mailbox<()>>, String> {
+fn fetch(
+    signals: &Arc<Signals>,
+    woken: &Arc<Mailbox<Wake>>,
+    confined: bool,
+) -> Result<Arc<Mailbox<()>>, String> {
     let (signals, woken) = (Arc::clone(signals), Arc::clone(woken));
     let begin = Arc::new(Mailbox::new());
     let told = Arc::clone(&begin);
     let fetch = move || {
         told.take(None);
+        if confined {
+            confine("signals", &Rights::of_supervisor(None));
+        }
         while let Ok(signal) = signals.wait(None) {
             signal.into_iter().for_each(|signal| woken.put(Wake::Signal(signal)));
         }

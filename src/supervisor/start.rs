@@ -28,9 +28,10 @@ use crate::handover::{Predecessor, Word};
 use crate::log;
 use crate::mailbox::Mailbox;
 use crate::options::{Listen, Options};
-use crate::server::{Bound, Config, Departed, Server};
+use crate::server::{Bound, Config, Departed, Server, confine};
 use crate::service;
 use crate::sys::random;
+use crate::sys::sandbox::{self, Rights};
 use crate::sys::signals::Signals;
 
 /// A server that serves.
@@ -83,7 +84,7 @@ impl Origin {
         match prepared {
             Ok(mut started) => {
                 started.server.begin();
-                started.connections_come = self.settle_in(woken);
+                started.connections_come = self.settle_in(woken, options.sandbox);
                 Ok(started)
             }
             Err(message) => {
@@ -110,6 +111,9 @@ impl Origin {
         let address = bound.address();
         keep(options, &shared, config.workers, before)?;
         let config = with_journal(config, &shared);
+        if config.sandbox {
+            give_up_rights();
+        }
         let server = start_workers(bound, config, &shared, woken, 0)?;
         live::start(&shared, config.sandbox).map_err(cannot_start("a thread"))?;
         Ok(Started { config, shared, server, address, connections_come: false })
@@ -165,13 +169,16 @@ impl Origin {
 
     /// Does what can wait until this process serves. Returns whether a predecessor still sends
     /// connections.
-    fn settle_in(self, woken: &Arc<Mailbox<Wake>>) -> bool {
+    fn settle_in(self, woken: &Arc<Mailbox<Wake>>, confined: bool) -> bool {
         let Origin::Predecessor(mut predecessor) = self else { return false };
         if let Err(error) = predecessor.settle_in() {
             log::warn("the kernel may end this process before others", &[("error", &error)]);
         }
         let woken = Arc::clone(woken);
         let follow = move || {
+            if confined {
+                confine("predecessor", &Rights::of_supervisor(None));
+            }
             predecessor.follow(|word| {
                 woken.put(match word {
                     Word::Connection(connection) => Wake::Connection(connection),
@@ -190,6 +197,15 @@ impl Origin {
             }
         }
     }
+}
+
+/// Gives up the rights that the process does not need once its sockets are open: the threads that start
+/// from here on have none of them, and those of the logs give theirs up.
+fn give_up_rights() {
+    if let Err(error) = sandbox::give_up_privileges() {
+        log::warn("privileges that are not needed are kept", &[("error", &error)]);
+    }
+    log::confine();
 }
 
 /// Opens the listening sockets; the default address is IPv4 only where IPv6 is off.

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use super::config::cannot_start;
 use super::wake::Wake;
 use crate::app::{self, App};
-use crate::log;
 use crate::mailbox::Mailbox;
 use crate::server::{Bound, Config, Server};
-use crate::sys::{clock, sandbox};
+use crate::sys::clock;
 
-/// Starts the workers of a server, which wait for [`Server::begin`]. Gives up the rights that the
-/// process does not need from here on.
+/// Starts the workers of a server, which wait for [`Server::begin`].
 ///
 /// # Errors
 /// A message for the operator.
@@ -22,14 +20,6 @@ pub(super) fn start_workers(
     woken: &Arc<Mailbox<Wake>>,
     generation: u64,
 ) -> Result<Server, String> {
-    if config.sandbox
-        && let Err(error) = sandbox::give_up_privileges()
-    {
-        log::warn("privileges that are not needed are kept", &[("error", &error)]);
-    }
-    if config.sandbox {
-        log::confine();
-    }
     let woken = Arc::clone(woken);
     bound
         .start(

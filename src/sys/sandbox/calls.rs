@@ -1,53 +1,15 @@
 //! Which system calls a confined thread may make, and with which arguments.
 //!
-//! Each row of [`RULES`] is followed by what needs the call ("for") and by what a worker that an
+//! The comment above each row of [`RULES`] says what needs the call ("for") and what a worker that an
 //! intruder controls can do with it ("leaves"). docs/security.md has the same table with the reasons
 //! at length; a test compares the names. To give workers a further call, add a row to both.
 //!
-//! Descriptors are not checked, except those of the journal: every descriptor of the process belongs
-//! to some worker, or a worker can reach it by other means. So "any descriptor" below means any that
-//! the process has opened, and the protection is that there are few: sockets, standard streams, what a
-//! scrape reads of `/proc`.
+//! Descriptors are not checked, except those of the journal, because clients' connections can have any
+//! number. "Any descriptor" below means any that the process has opened. There are few kinds of them:
+//! sockets, standard streams, and what a scrape reads of `/proc`.
 
-#![allow(unsafe_code)] // gettid(2) is not in std.
-
-use std::ops::RangeInclusive;
-use std::os::fd::RawFd;
-
-use super::filter::{Check, Filter, Rule, Verdict};
-use Check::{Between, Is, OneOf, Only};
-use Verdict::{Allow, Die, Refuse, Unknown};
-
-/// What a confined thread may do beyond the calls that every such thread needs.
-#[derive(Clone, Debug, Default)]
-pub struct Rights {
-    /// Descriptors of files that the thread writes (pwrite64(2)) and syncs (fdatasync(2)). They are
-    /// opened before, for writing only, with numbers that nothing else has.
-    pub journal: Option<RangeInclusive<RawFd>>,
-}
-
-/// A call with any arguments.
-const fn any(call: libc::c_long) -> Rule<'static> {
-    Rule { call, ways: &[&[]], then: Allow, otherwise: Unknown }
-}
-
-/// A call that is allowed if all checks of one list hold, and fails otherwise.
-const fn some(call: libc::c_long, ways: &'static [&'static [Check<'static>]]) -> Rule<'static> {
-    Rule { call, ways, then: Allow, otherwise: Refuse }
-}
-
-/// A call that ends the process unless all checks of one list hold.
-const fn some_or_die(
-    call: libc::c_long,
-    ways: &'static [&'static [Check<'static>]],
-) -> Rule<'static> {
-    Rule { call, ways, then: Allow, otherwise: Die }
-}
-
-/// A call that opens a file: fails if all checks of one list hold, and ends the process otherwise.
-const fn no_file(call: libc::c_long, ways: &'static [&'static [Check<'static>]]) -> Rule<'static> {
-    Rule { call, ways, then: Refuse, otherwise: Die }
-}
+use super::filter::Check::{Between, Is, OneOf, Only};
+use super::filter::{Rule, any, no_file, some, some_or_die};
 
 const READ_WRITE: u32 = (libc::PROT_READ | libc::PROT_WRITE) as u32;
 const ANONYMOUS: u32 = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u32;
@@ -82,7 +44,7 @@ const OPEN_TO_CHANGE: u32 =
 
 /// The calls. Those that are frequent and have arguments to check come first, because the program is
 /// a list of comparisons; the kernel does not run it at all for a call that is allowed in any case.
-const RULES: &[Rule<'static>] = &[
+pub const RULES: &[Rule<'static>] = &[
     // For: every request. Leaves: reading any connection. No `MSG_OOB` or `MSG_ERRQUEUE`, which are
     // rarely used parts of the kernel, and no address to write to.
     some(libc::SYS_recvfrom, &[&[Is(3, 0), Is(4, 0), Is(5, 0)]]),
@@ -223,7 +185,7 @@ const RULES: &[Rule<'static>] = &[
 ];
 
 /// Calls by which an intruder shows. No library makes them by itself.
-const DEADLY: &[libc::c_long] = &[
+pub const DEADLY: &[libc::c_long] = &[
     // Programs and processes.
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -297,7 +259,7 @@ const DEADLY: &[libc::c_long] = &[
 
 /// The same in the numbers that younger processors do not have.
 #[cfg(target_arch = "x86_64")]
-const DEADLY_OF_OLD: &[libc::c_long] = &[
+pub const DEADLY_OF_OLD: &[libc::c_long] = &[
     libc::SYS_fork,
     libc::SYS_vfork,
     libc::SYS_creat,
@@ -312,42 +274,4 @@ const DEADLY_OF_OLD: &[libc::c_long] = &[
     libc::SYS_chown,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const DEADLY_OF_OLD: &[libc::c_long] = &[];
-
-/// Translates the rules for the calling thread. Returns `None` on a processor whose calls are not
-/// listed here.
-pub fn program(rights: &Rights) -> Option<Vec<libc::sock_filter>> {
-    let mut filter = Filter::new()?;
-    RULES.iter().for_each(|rule| filter.rule(rule));
-    if let Some(files) = &rights.journal {
-        let range = [between(files)];
-        // For: the journal. Leaves: spoiling what the journal will hold, as `write` does too.
-        for call in [libc::SYS_pwrite64, libc::SYS_fdatasync] {
-            filter.rule(&Rule { call, ways: &[&range], then: Allow, otherwise: Die });
-        }
-    }
-    // For: abort(3), by which glibc ends the process with the first and musl with the second. Leaves:
-    // ending the process. The second has no number of a process among its arguments, so it is for
-    // the thread alone that is confined now, not for those that it starts.
-    let abort = libc::SIGABRT as u32;
-    for (call, ways) in [
-        (libc::SYS_tgkill, [Is(0, std::process::id()), Is(2, abort)]),
-        (libc::SYS_tkill, [Is(0, thread_id()), Is(1, abort)]),
-    ] {
-        filter.rule(&Rule { call, ways: &[&ways], then: Allow, otherwise: Die });
-    }
-    for &call in DEADLY.iter().chain(DEADLY_OF_OLD) {
-        filter.rule(&Rule { call, ways: &[], then: Allow, otherwise: Die });
-    }
-    Some(filter.finish(Unknown))
-}
-
-/// The first argument is one of these descriptors.
-fn between(descriptors: &RangeInclusive<RawFd>) -> Check<'static> {
-    Between(0, descriptors.start().cast_unsigned(), descriptors.end().cast_unsigned())
-}
-
-fn thread_id() -> u32 {
-    // SAFETY: gettid(2) takes nothing and cannot fail.
-    unsafe { libc::gettid() }.cast_unsigned()
-}
+pub const DEADLY_OF_OLD: &[libc::c_long] = &[];

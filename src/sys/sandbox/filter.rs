@@ -59,6 +59,32 @@ pub struct Rule<'a> {
     pub otherwise: Verdict,
 }
 
+/// A call with any arguments.
+pub const fn any(call: libc::c_long) -> Rule<'static> {
+    Rule { call, ways: &[&[]], then: Verdict::Allow, otherwise: Verdict::Unknown }
+}
+
+/// A call that is allowed if all checks of one list hold, and fails otherwise.
+pub const fn some(call: libc::c_long, ways: &'static [&'static [Check<'static>]]) -> Rule<'static> {
+    Rule { call, ways, then: Verdict::Allow, otherwise: Verdict::Refuse }
+}
+
+/// A call that ends the process unless all checks of one list hold.
+pub const fn some_or_die(
+    call: libc::c_long,
+    ways: &'static [&'static [Check<'static>]],
+) -> Rule<'static> {
+    Rule { call, ways, then: Verdict::Allow, otherwise: Verdict::Die }
+}
+
+/// A call that opens a file: fails if all checks of one list hold, and ends the process otherwise.
+pub const fn no_file(
+    call: libc::c_long,
+    ways: &'static [&'static [Check<'static>]],
+) -> Rule<'static> {
+    Rule { call, ways, then: Verdict::Refuse, otherwise: Verdict::Die }
+}
+
 /// A program under construction. The number of the call stays loaded between two rules.
 pub struct Filter {
     program: Vec<libc::sock_filter>,

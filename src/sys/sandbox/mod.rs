@@ -1,32 +1,37 @@
 //! Rights that are given up for good, so that an intruder does not find them.
 //!
-//! [`give_up_privileges`] is for the whole process, before it starts threads: no capabilities, and no
-//! way to get any by starting a program. [`confine_thread`] is for every thread that handles what
-//! clients send, which are the workers, the thread of the dashboards and those of the logs: a seccomp
-//! filter (seccomp(2)) that sorts system calls into
+//! [`give_up_privileges`] takes all capabilities from a thread and those that it starts, and any way to
+//! get some by starting a program. [`confine_thread`] does that too, and installs a seccomp filter
+//! (seccomp(2)). Every thread of a server is confined, each with the rights that it needs: those that
+//! handle what clients send, which are the workers, the thread of the dashboards and those of the logs
+//! ([`calls`]), and the main thread with its helpers ([`supervisor`]). The filter sorts system calls
+//! into
 //!
-//! - those such a thread needs, most of them with certain arguments only ([`calls`]): allowed;
+//! - those such a thread needs, most of them with certain arguments only: allowed;
 //! - those that only an intruder would make (starting programs, opening sockets or files for writing,
 //!   executable memory, signals to others): the process ends on the spot;
 //! - all others: they fail, most as if the kernel were too old to know them, for which C libraries are
 //!   prepared. So a library that uses a new call one day does not end the server.
 //!
 //! Threads of one process share its memory, so an intruder in a worker can also change what the other
-//! threads do. docs/security.md describes what is left to such an intruder.
+//! threads do, within their rights. What no thread may do is done by another process
+//! ([`starter`](super::starter)). docs/security.md describes what is left to such an intruder.
 
 #![allow(unsafe_code)] // prctl(2), capset(2) and seccomp(2) are not in std.
 
 mod calls;
 mod filter;
 mod landlock;
+mod rights;
+mod supervisor;
 
 use std::io;
 
 use super::errors::check;
-pub use calls::Rights;
+pub use rights::Rights;
 
-/// Gives up all capabilities, and for this process and its children any way to new ones. Must be
-/// called before the first thread is started and after the last port below 1024 is bound.
+/// Gives up all capabilities of the calling thread, and for it and all that it starts any way to new
+/// ones. Must be called after the last port below 1024 is bound.
 ///
 /// # Errors
 /// The errors of prctl(2) and capset(2).
@@ -41,20 +46,21 @@ pub fn give_up_privileges() -> io::Result<()> {
 }
 
 /// Makes the kernel refuse all system calls to the calling thread, and to those it starts, except
-/// those of [`calls`] and of `rights`. Needs [`give_up_privileges`] before. Where the kernel has
-/// Landlock, the thread can reach no files and no other processes even by a call that is allowed.
+/// those of `rights`, after it has given up its privileges. Where the kernel has Landlock, the thread
+/// can reach no files and no other processes even by a call that is allowed.
 ///
 /// # Errors
 /// The errors of landlock_restrict_self(2) and seccomp(2), such as those of a kernel without filters; `Unsupported` on a processor
 /// whose calls are not listed.
 pub fn confine_thread(rights: &Rights) -> io::Result<()> {
-    let restricted = landlock::restrict_thread();
+    give_up_privileges()?;
+    let restricted = landlock::restrict_thread(rights.state.as_deref());
     filter_calls(rights)?;
     restricted.map(drop)
 }
 
 fn filter_calls(rights: &Rights) -> io::Result<()> {
-    let program = calls::program(rights).ok_or(io::ErrorKind::Unsupported)?;
+    let program = rights.program().ok_or(io::ErrorKind::Unsupported)?;
     let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
         filter: program.as_ptr().cast_mut(),
