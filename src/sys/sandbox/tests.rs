@@ -338,6 +338,96 @@ fn another_file_is_not_written() {
     }
 }
 
+/// Calls that fail in the main thread too.
+const REFUSED_TO_SUPERVISORS: &[(&str, libc::c_long, &[u64])] = &[
+    ("send fast", libc::SYS_sendmsg, &[99, 0, libc::MSG_FASTOPEN as u64]),
+    ("send with a flag above", libc::SYS_sendmsg, &[99, 0, NOSIGNAL | UPPER]),
+    ("receive with a flag", libc::SYS_recvmsg, &[99, 0, libc::MSG_OOB as u64]),
+    ("receive an address", libc::SYS_recvfrom, &[99, 0, 0, 0, UPPER, 0]),
+    ("pair of the network", libc::SYS_socketpair, &[2, 0x8_0001, 0, 0]),
+    ("pair of datagram sockets", libc::SYS_socketpair, &[1, 0x8_0002, 0, 0]),
+    ("shut down reading", libc::SYS_shutdown, &[99, libc::SHUT_RD as u64]),
+    ("owner", libc::SYS_fcntl, &[1, libc::F_SETOWN as u64, 1]),
+    ("asynchronous", libc::SYS_fcntl, &[1, libc::F_SETFL as u64, libc::O_ASYNC as u64]),
+    ("flags above", libc::SYS_fcntl, &[1, libc::F_SETFL as u64, UPPER]),
+    ("bind to a device", libc::SYS_setsockopt, &[99, 1, libc::SO_BINDTODEVICE as u64, 0, 0]),
+    ("protocol above TCP", libc::SYS_setsockopt, &[99, 6, libc::TCP_ULP as u64, 0, 0]),
+    ("repair", libc::SYS_setsockopt, &[99, 6, libc::TCP_REPAIR as u64, 0, 0]),
+    ("judge other threads", libc::SYS_seccomp, &[1, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER, 0]),
+    ("confine other threads", libc::SYS_seccomp, &[1, libc::SECCOMP_FILTER_FLAG_TSYNC, 0]),
+    ("be traced by any", libc::SYS_prctl, &[libc::PR_SET_PTRACER as u64, u64::MAX]),
+    ("move another process", libc::SYS_sched_setaffinity, &[1, 8, 0]),
+    ("open", libc::SYS_openat, &[99, 0, 0]),
+    ("set a limit", libc::SYS_prlimit64, &[0, 7, UPPER, 0]),
+];
+
+/// Calls that end the process if its main thread makes them.
+const DEADLY_TO_SUPERVISORS: &[(&str, fn())] = &[
+    ("program", || drop(Command::new("true").status())),
+    ("listen", || drop(TcpListener::bind("127.0.0.1:0"))),
+    ("connect", || drop(TcpStream::connect("127.0.0.1:9"))),
+    ("create", || drop(File::create("/dev/null"))),
+    ("execute", || map(libc::PROT_EXEC as u64, ANONYMOUS)),
+    ("fork", || _ = call(libc::SYS_clone, &[libc::SIGCHLD as u64])),
+    ("signal", || _ = call(libc::SYS_kill, &[1, 0])),
+    ("signal another", || own_signal(libc::SIGUSR2 as u64, 1)),
+    ("queue for another", || _ = call(libc::SYS_rt_sigqueueinfo, &[1, 60, 0])),
+    ("send fast", || send(libc::MSG_FASTOPEN as u64, 0, 0)),
+    ("look into another process", || _ = call(libc::SYS_process_vm_readv, &[1, 0, 0, 0, 0, 0])),
+];
+
+#[test]
+fn an_unneeded_call_of_the_main_thread_fails() {
+    alone("sys::sandbox::tests::an_unneeded_call_of_the_main_thread_fails", || {
+        confined_with(Rights::of_supervisor(None), || {
+            for &(name, number, arguments) in REFUSED_TO_SUPERVISORS {
+                let result = call(number, arguments);
+                assert!(matches!(result, Err(libc::EPERM | libc::ENOSYS)), "{name}: {result:?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_forbidden_call_of_the_main_thread_is_the_last() {
+    const VARIABLE: &str = "MILLRACE_TEST_FORBIDDEN";
+    if let Ok(name) = env::var(VARIABLE) {
+        let (_, forbidden) =
+            DEADLY_TO_SUPERVISORS.iter().find(|(other, _)| *other == name).unwrap();
+        return confined_with(Rights::of_supervisor(None), *forbidden);
+    }
+    for (name, _) in DEADLY_TO_SUPERVISORS {
+        let output = Command::new(env::current_exe().unwrap())
+            .args([
+                "sys::sandbox::tests::a_forbidden_call_of_the_main_thread_is_the_last",
+                "--exact",
+            ])
+            .env(VARIABLE, name)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn files_are_opened_in_the_state_directory_only() {
+    alone("sys::sandbox::tests::files_are_opened_in_the_state_directory_only", || {
+        let folder = env::temp_dir().join(format!("millrace-sandbox-state-{}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        let inside = folder.join("file");
+        let state = folder.clone();
+        confined_with(Rights::of_supervisor(Some(state.clone())), move || {
+            File::create(&inside).unwrap().write_all(b"kept").unwrap();
+            assert_eq!(fs::read(&inside).unwrap(), b"kept");
+            File::open(&state).unwrap().sync_all().unwrap();
+            // Landlock cannot be asked any more, so the test asks it what it does.
+            if fs::read("/etc/passwd").is_err() {
+                assert!(File::create(state.parent().unwrap().join("millrace-outside")).is_err());
+            }
+        });
+    });
+}
+
 #[test]
 fn a_forbidden_call_is_the_last() {
     const VARIABLE: &str = "MILLRACE_TEST_FORBIDDEN";
