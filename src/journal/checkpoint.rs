@@ -21,7 +21,7 @@ use super::slot::{Block, Slot, State};
 /// What the journal's threads ask of the caller.
 pub trait Caller: Send + Sync {
     /// Is called by each thread of the journal when it begins.
-    fn begin_thread(&self, name: &str);
+    fn begin_thread(&self, _name: &str) {}
 
     /// Fills in what is published at one instant: the epoch, and for the lane of each worker the mark
     /// of its last published commit and its state.

@@ -29,8 +29,6 @@ impl Published {
 }
 
 impl Caller for Published {
-    fn begin_thread(&self, _name: &str) {}
-
     fn cut(&self, cut: &mut Cut) {
         let lanes = self.lanes.lock().unwrap();
         cut.set_epoch(lanes.iter().map(|(mark, _)| mark.epoch()).max().unwrap_or(0));
