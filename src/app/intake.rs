@@ -15,7 +15,8 @@ use super::keeper::{self, LaneLedger};
 use super::meters::{BatchRefusal, Row};
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
-use crate::limits::{BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX};
+use crate::journal::Fsync;
+use crate::limits::{BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, SYNCED_BATCH_EVENTS_MAX};
 use crate::log;
 use crate::stats::{Lack, Refusal, Shard};
 
@@ -78,8 +79,11 @@ pub(super) enum Unstaged {
 impl Intake {
     /// Returns an intake into `shard`, for requests of at most `events_max` events.
     pub fn new(shard: Shard, ledger: Option<LaneLedger>, rows: Rows, events_max: usize) -> Intake {
-        let batch_events_max =
-            if ledger.is_some() { KEPT_BATCH_EVENTS_MAX } else { BATCH_EVENTS_MAX };
+        let batch_events_max = match ledger.as_ref().map(LaneLedger::fsync) {
+            None => BATCH_EVENTS_MAX,
+            Some(Fsync::EverySecond) => KEPT_BATCH_EVENTS_MAX,
+            Some(Fsync::Always) => SYNCED_BATCH_EVENTS_MAX,
+        };
         Intake {
             shard,
             ledger,

@@ -144,6 +144,11 @@ pub(super) struct LaneLedger {
 }
 
 impl LaneLedger {
+    /// Returns when batches reach the disk.
+    pub(super) fn fsync(&self) -> Fsync {
+        self.keeper.figures().fsync
+    }
+
     fn lane(&mut self) -> &mut Lane {
         self.lane.as_mut().expect("it is there until the drop")
     }
