@@ -346,9 +346,9 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         long: "sandbox",
         short: None,
         kind: Kind::Switch { default: true, set: |options, on| options.sandbox = on },
-        summary: "Give up every right that a worker does not need",
+        summary: "Give up every right that the server does not need",
         explanation: "After the start the process gives up its capabilities and the way to new \
-                      ones, and the kernel refuses to each worker all system calls but those it \
+                      ones, and the kernel refuses to each thread all system calls but those it \
                       needs. A call that only an intruder makes, such as starting a program, ends \
                       the process. '--sandbox=no' turns it off, for debuggers and unusual kernels.",
         example: "millrace --sandbox=no",

@@ -1,27 +1,27 @@
-//! Which processors the process may use, and binding a thread to one of them.
+//! The processors that the process may use, and binding a thread to one of them.
 //!
-//! Workers are numbered from 0 while the allowed processors may be any set (a container's cpuset,
-//! `taskset`), so worker `i` gets the `i`-th processor *of that set*, starting over when there are
-//! more workers than processors. The set is read from the main thread, which is never bound:
-//! reading the caller's own would see one processor when a bound thread asks again.
+//! Workers have numbers from 0, but the allowed processors may be any set (a container's cpuset,
+//! `taskset`). So worker `i` gets the `i`-th processor *of that set*, and the count starts over when
+//! there are more workers than processors. The set is that of the main thread, which is never bound: the
+//! calling thread's own set has one processor once it is bound.
 
 #![allow(unsafe_code)] // sched_getaffinity(2) and sched_setaffinity(2) have no safe wrapper in std.
 
 use std::mem::{size_of, zeroed};
 use std::{io, process, thread};
 
-/// How many threads can run at once: allowed processors, less where a cgroup's quota is smaller;
-/// 1 where the system does not say.
+/// Returns how many threads can run at once: the number of allowed processors, or fewer where a
+/// cgroup's quota is smaller; 1 where the system does not tell.
 pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Binds the calling thread to the `index`-th processor the process may use, counted modulo their
-/// number, and says which that is.
+/// Binds the calling thread to the `index`-th processor that the process may use, counted modulo their
+/// number, and returns that processor.
 ///
 /// # Errors
 ///
-/// What the kernel reports, for instance on a machine of more than 1,024 processors, whose masks
+/// Those of sched_setaffinity(2), for instance on a machine of more than 1,024 processors, whose masks
 /// do not fit the C library's fixed one.
 pub fn pin(index: usize) -> io::Result<usize> {
     let allowed = members(&mask(process::id())?);
@@ -32,12 +32,12 @@ pub fn pin(index: usize) -> io::Result<usize> {
     Ok(processor)
 }
 
-/// Lets other threads run first where there are fewer processors than threads that could run
-/// (nice(1)); for the calling thread only.
+/// Lowers the priority of the calling thread (nice(1)): other threads run first where there are fewer
+/// processors than threads that could run.
 ///
 /// # Errors
 ///
-/// What the kernel reports.
+/// Those of setpriority(2).
 pub fn yield_to_others() -> io::Result<()> {
     const NICENESS: libc::c_int = 10;
     // SAFETY: setpriority(2) takes numbers; on Linux 0 means the calling thread.
@@ -59,7 +59,7 @@ fn bind(processor: usize) -> io::Result<()> {
     }
 }
 
-/// The mask of thread `thread`; 0 is the caller, a process's id its main thread.
+/// Returns the mask of a thread; 0 means the calling thread, a process's id its main thread.
 fn mask(thread: u32) -> io::Result<libc::cpu_set_t> {
     // SAFETY: as in `bind`.
     let mut set: libc::cpu_set_t = unsafe { zeroed() };
@@ -88,7 +88,7 @@ mod tests {
         assert!(!allowed.is_empty() && processors() <= allowed.len());
         for index in 0..2 * allowed.len() {
             let expected = allowed[index % allowed.len()];
-            // One thread for two pins: the second must not be confined by the first.
+            // One thread is bound twice: the second time must not be limited by the first.
             thread::spawn(move || {
                 pin(index + 1).unwrap();
                 assert_eq!(pin(index).unwrap(), expected);

@@ -1,49 +1,51 @@
-//! Clocks that cost a few nanoseconds and are exact to a few milliseconds.
+//! The clocks: coarse ones that cost a few nanoseconds, and an exact one that costs some 20 ns.
 //!
-//! Time-outs are seconds long and `Date` has a resolution of one, so the kernel's coarse clocks
-//! serve: they are read from a page it shares, without reading the hardware counter (which costs
-//! five times as much, and a system call on virtual machines without a stable one). They advance
-//! with the timer tick, every 1 to 10 ms.
+//! - The coarse clocks are exact to the timer tick, 1 to 10 ms. They are read from a page that the kernel
+//!   shares, without the hardware counter, whose reading is a system call on virtual machines without a
+//!   stable one. The field `Date` and the access log need no more than their seconds.
+//! - The exact clock measures durations. A worker reads it at the beginning of each round, for the
+//!   durations and the time-outs of all connections in that round, and once more when the answers of a
+//!   turn have left.
 
 #![allow(unsafe_code)] // std reads only the exact clocks; the coarse ones need clock_gettime(2).
 
 use std::mem::zeroed;
 use std::time::Duration;
 
-/// A moment on the monotonic clock, in whole milliseconds; comparable within one boot.
+/// A moment on the monotonic clock, in whole milliseconds. Moments of one boot can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment {
     ms: u64,
 }
 
 impl Moment {
-    /// The present, late by at most one timer tick. Never before an earlier answer.
+    /// Returns the present, late by at most one timer tick and never before an earlier result.
     pub fn now() -> Self {
         let time = read(libc::CLOCK_MONOTONIC_COARSE, libc::CLOCK_MONOTONIC);
         Self { ms: time.as_millis() as u64 }
     }
 
-    /// The moment of [`exact_ns`].
+    /// Returns the moment at which [`exact_ns`] returned `ns`.
     pub const fn from_exact_ns(ns: u64) -> Self {
         Self { ms: ns / 1_000_000 }
     }
 
-    /// A moment by its number of milliseconds, for code that is handed its time, and its tests.
+    /// Makes a moment from its number of milliseconds.
     pub const fn from_ms(ms: u64) -> Self {
         Self { ms }
     }
 
-    /// Milliseconds since a fixed, unspecified moment.
+    /// Returns the milliseconds since a fixed, unspecified moment.
     pub const fn ms(self) -> u64 {
         self.ms
     }
 
-    /// Milliseconds from `earlier` to this moment; 0 if `earlier` is later.
+    /// Returns the milliseconds from `earlier` to this moment; 0 if `earlier` is later.
     pub const fn ms_since(self, earlier: Self) -> u64 {
         self.ms.saturating_sub(earlier.ms)
     }
 
-    /// This moment and `span`, whose fraction of a millisecond is rounded up so that a time-out
+    /// Returns this moment plus `span`. A fraction of a millisecond is rounded up, so that a time-out
     /// never ends early.
     pub const fn after(self, span: Duration) -> Self {
         let span_ms = span.as_nanos().div_ceil(1_000_000);
@@ -52,19 +54,18 @@ impl Moment {
     }
 }
 
-/// Nanoseconds since a fixed, unspecified moment, exactly; the same clock as [`Moment`]'s. Costs some
-/// 20 ns.
+/// Returns the exact number of nanoseconds since a fixed, unspecified moment, the same as [`Moment`]'s.
 pub fn exact_ns() -> u64 {
     let time = timespec(libc::CLOCK_MONOTONIC).expect("the kernel keeps this clock");
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Whole seconds since 1970-01-01T00:00:00Z, late by at most one timer tick.
+/// Returns the whole seconds since 1970-01-01T00:00:00Z, late by at most one timer tick.
 pub fn unix_seconds() -> u64 {
     read(libc::CLOCK_REALTIME_COARSE, libc::CLOCK_REALTIME).as_secs()
 }
 
-/// Reads `coarse`, or `exact` under a kernel or sandbox without it.
+/// Reads the clock `coarse`, or `exact` where the kernel or a sandbox does not offer it.
 fn read(coarse: libc::clockid_t, exact: libc::clockid_t) -> Duration {
     try_read(coarse).or_else(|| try_read(exact)).expect("the kernel keeps this clock")
 }

@@ -1,8 +1,8 @@
-//! What the server asks of the operating system beyond sockets, one file a subject.
+//! Calls to the operating system beyond sockets, one file for each subject.
 //!
-//! The only room that calls libc: the others see plain types and `io::Result`, never a constant
-//! of the C library. Sockets and readiness are not here, mio and socket2 wrap those. Linux is
-//! assumed (`/proc`, coarse clocks, processor masks).
+//! This is the only room that calls libc. The others see plain types and `io::Result`, and no constant
+//! of the C library. Sockets and readiness are not here: mio and socket2 wrap those. The room needs
+//! Linux (`/proc`, coarse clocks, processor masks, seccomp).
 
 pub mod affinity;
 pub mod children;
@@ -25,8 +25,8 @@ mod tests {
     use std::env;
     use std::process::Command;
 
-    /// Runs `body` in a process of its own: what belongs to the whole process changes under a test
-    /// while others run beside it. `test` is its full name.
+    /// Runs `body` in a process of its own, because it changes or reads what belongs to the whole process,
+    /// and other tests run at the same time. `test` is the full name of the test.
     pub fn alone(test: &str, body: fn()) {
         const CHILD: &str = "MILLRACE_TEST_CHILD";
         if env::var_os(CHILD).is_some() {

@@ -1,14 +1,15 @@
-//! Random keys from the kernel, for hashing what peers choose.
+//! Random keys from the kernel, for hashing ids that clients choose.
 
-#![allow(unsafe_code)] // std keeps its source of random bytes to itself; getrandom(2) is libc's.
+#![allow(unsafe_code)] // getrandom(2) is not in std.
 
 use std::io;
 
-/// 128 unpredictable bits, different at each call.
+/// Returns 128 unpredictable bits, different at each call. Waits early at boot, until the kernel has
+/// collected enough of them.
 ///
 /// # Errors
 ///
-/// What the kernel reports; before its pool is seeded, early at boot, the call waits instead.
+/// Those of getrandom(2).
 pub fn keys() -> io::Result<[u64; 2]> {
     let mut bytes = [0_u8; 16];
     loop {
@@ -19,7 +20,7 @@ pub fn keys() -> io::Result<[u64; 2]> {
             return Ok([both as u64, (both >> 64) as u64]);
         }
         let error = io::Error::last_os_error();
-        // Up to 256 bytes come whole or not at all: only a signal during the wait is no failure.
+        // Up to 256 bytes come whole or not at all. A signal during the wait is no failure.
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }

@@ -1,12 +1,13 @@
-//! What the kernel knows of a socket and neither mio nor socket2 asks it for.
-#![allow(unsafe_code)] // A system call.
+//! A property of sockets that neither mio nor socket2 can read.
+
+#![allow(unsafe_code)] // ioctl(2) is not in std.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Bytes in a TCP socket's send queue that the peer has not acknowledged (`SIOCOUTQ`, tcp(7)). A
-/// peer acknowledges what its system has room for, so a queue that does not shrink belongs to one
-/// that does not read.
+/// Returns the number of bytes in a TCP socket's send queue that the peer has not acknowledged
+/// (`SIOCOUTQ`, tcp(7)). A peer's system acknowledges what it has room for, so a queue that does not
+/// shrink belongs to a peer that does not read.
 ///
 /// # Errors
 /// `EINVAL` for a socket that listens.
