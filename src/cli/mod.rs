@@ -2,7 +2,7 @@
 //! completions for three shells come out.
 //!
 //! A program describes itself in one [`Program`]: its name, the prefix of its environment variables,
-//! its options ([`Row`]), and the texts of its man page. [`parse`] reads a command line and the
+//! its options ([`Row`]), and the texts of its man page. [`parse()`] reads a command line and the
 //! environment by that table, and returns an [`Invocation`]. Because help, man page and completions
 //! come from the same table, they always agree with the parser.
 //!

@@ -3,7 +3,7 @@
 //! `values` is the struct, `table` has a row for each option and explains how to add one, `program`
 //! has everything else that help and man page say. `address` and `url` read the values that only
 //! millrace has. How a command line is read, and how help is made from the table, is the subject of
-//! [`cli`](crate::cli).
+//! [`cli`](mod@crate::cli).
 
 mod address;
 mod program;

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! So all that an intruder can ask for is the program that an operator's restart starts, once at a
-//! time. The server needs no right to start programs, see [`sandbox`](super::sandbox).
+//! time. The server needs no right to start programs, see [`sandbox`](mod@super::sandbox).
 //!
 //! The starter ends with the server: it sees the end of the socket. A program that it has started goes
 //! on, as the child of the process that adopts orphans. Signals that are sent to all processes of the
