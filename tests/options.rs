@@ -60,6 +60,7 @@ type Switch = (&'static str, bool, fn(&Options) -> bool);
 const SWITCHES: &[Switch] = &[
     ("pin", false, |options| options.pin),
     ("allow-reset", false, |options| options.allow_reset),
+    ("salvage", false, |options| options.salvage),
     ("access-log", false, |options| options.access_log),
     ("sandbox", true, |options| options.sandbox),
 ];

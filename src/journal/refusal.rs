@@ -132,7 +132,15 @@ impl Display for Refusal {
             Refusal::Missing { path } => write!(f, "{path}: is missing; {REMEDY}"),
             Refusal::Damaged(damage) => write!(f, "{damage}; {REMEDY}"),
             Refusal::Failed { path, attempt, error } => {
-                write!(f, "{path}: cannot {attempt}: {error}")
+                let hint = match error.kind() {
+                    io::ErrorKind::NotADirectory => "; choose the path of a directory",
+                    io::ErrorKind::NotFound => "; make the directory above it first",
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        "; free some space, or choose a directory elsewhere"
+                    }
+                    _ => "",
+                };
+                write!(f, "{path}: cannot {attempt} it: {error}{hint}")
             }
         }
     }
@@ -166,7 +174,7 @@ mod tests {
                 Refusal::Damaged(Damage { path: path(), offset: 4_096, what: "no slot" }),
                 "damaged at byte 4096: no slot; restore",
             ),
-            (Refusal::of(path(), "read", io::ErrorKind::Other.into()), "cannot read"),
+            (Refusal::of(path(), "read", io::ErrorKind::Other.into()), "cannot read it"),
         ] {
             let line = refusal.to_string();
             assert!(line.starts_with(&path()) && line.contains(part), "{line}");

@@ -301,6 +301,14 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         example: "millrace --state /var/lib/millrace --fsync always",
     },
     Row {
+        long: "salvage",
+        short: None,
+        kind: Kind::Switch { default: false, set: |options, on| options.salvage = on },
+        summary: "Go on with what is intact in a damaged state directory",
+        explanation: "A start with damaged or missing files is refused otherwise. The log says what                       is lost before anything is changed, and the damaged files are kept under other                       names. It has no effect on an intact directory, or on the torn end that a crash                       leaves. Use it once; not in the service's permanent options, because damage                       should be seen.",
+        example: "millrace --state /var/lib/millrace --salvage",
+    },
+    Row {
         long: "log-level",
         short: None,
         kind: Kind::Value {

@@ -47,6 +47,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// When what is counted is synced to the disk of that directory.
     pub fsync: Fsync,
+    /// Whether damage in the state directory is left out.
+    pub salvage: bool,
     /// The least important level that is logged.
     pub log_level: log::Level,
     /// The format of the log.
@@ -78,6 +80,7 @@ impl Default for Options {
             allow_reset: false,
             state: None,
             fsync: Fsync::EverySecond,
+            salvage: false,
             log_level: log::Level::Info,
             log_format: log::Format::Text,
             access_log: false,

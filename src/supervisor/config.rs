@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::{hint, io};
 
+use super::keep;
 use crate::app;
 use crate::limits::{
     DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS, START_BYTES,
@@ -14,7 +15,7 @@ use crate::sys::descriptors;
 use crate::sys::process::Source;
 
 /// Returns a line that describes the configuration, if a start with these options would get as far
-/// as opening its socket.
+/// as opening its socket, and could use its state directory. Changes nothing.
 ///
 /// # Errors
 /// A message for the operator.
@@ -25,6 +26,7 @@ pub fn check(options: &Options) -> Result<String, String> {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let workers = count_of(options.workers, "worker");
     let connections = count_of(config.connections_max, "connection");
+    keep::check(options)?;
     Ok(format!(
         "the configuration is valid: {workers} on {}\nit takes up to {connections} at a time",
         addresses.join(" or ")

@@ -2,18 +2,20 @@
 //! at the end.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::app;
 use crate::app::keeper::{self, Keeper};
 use crate::handover::JournalLuggage;
-use crate::journal::{self, Directory, Packed, Progress, Recovered};
+use crate::journal::{self, Directory, Loss, Packed, Progress, Recovered, Refusal, Storage};
 use crate::limits::RECOVERY_PROGRESS_MS;
 use crate::log;
 use crate::options::Options;
 use crate::server::Config;
 use crate::stats::Recovering;
+use crate::sys::files;
 
 /// What was before this process.
 pub(super) enum Before {
@@ -52,6 +54,9 @@ pub(super) fn keep(
         Before::Server(luggage) => luggage,
     };
     let Some(JournalLuggage { bytes, files }) = luggage else {
+        if options.salvage {
+            salvage(&storage)?;
+        }
         let (recovered, ids) = read(storage, shared, &directory.display().to_string())?;
         return go_on(recovered, ids, options, shared, workers);
     };
@@ -63,6 +68,41 @@ pub(super) fn keep(
         true => Ok(()),
         false => Err("the state directory differs from what was handed over".to_owned()),
     }
+}
+
+/// Checks that the state directory can be used, if one was asked for: reads all of it, and changes and
+/// makes nothing.
+///
+/// # Errors
+/// The message that a start would end with.
+pub(super) fn check(options: &Options) -> Result<(), String> {
+    let Some(directory) = &options.state else { return Ok(()) };
+    let storage = Arc::new(Directory::new(directory));
+    let recovery = journal::open_existing(storage).map_err(|refusal| refusal.to_string())?;
+    if let Some(recovery) = recovery {
+        let visited = recovery.visit(1, |_| {}, |_| {});
+        return visited.map(drop).map_err(|refusal| refusal.to_string());
+    }
+    // It would be made, or files in it.
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let (changed, attempt) = match directory.exists() {
+        true => (directory.as_path(), "write"),
+        false => (parent.unwrap_or(Path::new(".")), "make"),
+    };
+    files::check_usable(changed)
+        .map_err(|error| Refusal::of(directory.display().to_string(), attempt, error).to_string())
+}
+
+/// Makes a damaged directory whole, without what is damaged. Logs each loss before anything is changed.
+fn salvage(storage: &Directory) -> Result<(), String> {
+    let lost = |loss: &Loss| {
+        log::error("lost from the state directory", &[("path", &loss.path), ("what", &loss.what)])
+    };
+    let kept = journal::salvage(storage, lost).map_err(|refusal| refusal.to_string())?;
+    for name in kept {
+        log::warn("a damaged file is kept", &[("path", &storage.path(&name))]);
+    }
+    Ok(())
 }
 
 /// Reads all ids, with a line of progress every second.

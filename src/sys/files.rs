@@ -1,11 +1,16 @@
-//! What the state directory needs of the kernel beyond std: a lock on an open file, the user that the
-//! process runs as, and the number of this boot.
+//! What the state directory needs of the kernel beyond std: a lock on an open file, the right to use a
+//! directory, the user that the process runs as, and the number of this boot.
 
-#![allow(unsafe_code)] // flock(2) is in std only since Rust 1.89; geteuid(2) is not at all.
+#![allow(unsafe_code)] // flock(2) is in std only since Rust 1.89; faccessat(2) and geteuid(2) are not at all.
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::errors::check;
 
 /// The kernel's random number for the time from one start of the machine to the next.
 pub type BootId = [u8; 16];
@@ -30,6 +35,18 @@ pub fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
             _ => return Err(error),
         }
     }
+}
+
+/// Checks that this process may list a directory, and make and remove files in it. Changes nothing.
+///
+/// # Errors
+/// Those of faccessat(2).
+pub fn check_usable(directory: &Path) -> io::Result<()> {
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    let mode = libc::R_OK | libc::W_OK | libc::X_OK;
+    // SAFETY: faccessat(2) reads a string that ends in zero and lives for the call.
+    let status = unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) };
+    check(status)
 }
 
 /// Returns the user that decides what this process may do with files.

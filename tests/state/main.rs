@@ -1,9 +1,11 @@
-//! A state directory and the real binary: what was answered is there after the next start, whatever
-//! ended the process; what cannot be used is refused, and left as it was.
+//! A state directory and the real binary: what was answered is there after the next start, also after a
+//! crash. What cannot be used is refused, and left as it was.
 
 #![allow(unsafe_code)] // Processes are signalled by their numbers.
 
 mod crash;
+mod damage;
+mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
 
