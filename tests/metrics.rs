@@ -7,11 +7,22 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use support::{Server, event, get, post};
+use support::{Server, TempDir, event, get, post};
 
-/// A server that has something to tell of everything.
-fn busy_server() -> Server {
-    let server = Server::start(&["--workers", "2", "--max-users", "2"]);
+/// A server that has something to tell of everything, with its state directory.
+fn busy_server() -> (Server, TempDir) {
+    let directory = TempDir::new("metrics");
+    let state = directory.path().to_str().expect("a path");
+    let server = Server::start(&[
+        "--workers",
+        "2",
+        "--max-users",
+        "2",
+        "--state",
+        state,
+        "--log-level",
+        "warn",
+    ]);
     for request in [
         event("a", 0.5),
         event("b", -1.25),
@@ -23,7 +34,7 @@ fn busy_server() -> Server {
     ] {
         server.once(&request);
     }
-    server
+    (server, directory)
 }
 
 fn page(server: &Server, accept: &str) -> (String, String) {
@@ -47,7 +58,7 @@ fn judge(program: &str, arguments: &[&str], page: &str) -> Option<(bool, String)
 
 #[test]
 fn promtool_finds_nothing_to_say() {
-    let server = busy_server();
+    let (server, _directory) = busy_server();
     for accept in ["", "Accept: text/plain\r\n", "Accept: */*\r\n"] {
         let (media_type, page) = page(&server, accept);
         assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
@@ -70,7 +81,8 @@ assert families['millrace_events'].samples[0].value == 2
 assert families['millrace_value_sum'].samples[0].value == -0.75
 assert families['millrace_request_duration_seconds'].type == 'histogram'
 print('taken')";
-    let (media_type, page) = page(&busy_server(), OPEN_METRICS);
+    let (server, _directory) = busy_server();
+    let (media_type, page) = page(&server, OPEN_METRICS);
     assert_eq!(media_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(page.ends_with("\n# EOF\n"));
     match judge("python3", &["-c", script], &page) {
@@ -84,7 +96,7 @@ print('taken')";
 
 #[test]
 fn every_family_has_help_and_type_and_every_sample_a_family_and_a_place_of_its_own() {
-    let server = busy_server();
+    let (server, _directory) = busy_server();
     for accept in ["", OPEN_METRICS] {
         let (_, page) = page(&server, accept);
         let mut types = HashMap::new();
@@ -145,4 +157,18 @@ fn durations_are_counted_for_every_request_that_was_answered() {
         .map(|le| server.metric(&format!("{name}_bucket{{le=\"{le}\"}}")))
         .into();
     assert!(buckets.is_sorted(), "{buckets:?}");
+}
+
+#[test]
+fn the_journal_is_shown_where_there_is_one() {
+    let (server, _directory) = busy_server();
+    assert_eq!(server.metric(r#"millrace_journal_info{fsync="everysec"}"#), 1.0);
+    assert_eq!(server.metric("millrace_journal_errors_total"), 0.0);
+    assert_eq!(server.metric("millrace_journal_disk_full"), 0.0);
+    assert!(server.metric("millrace_journal_bytes") > 1024.0);
+    assert!(server.metric("millrace_journal_recovery_seconds") < 10.0);
+    server.wait_until("a checkpoint", |it| it.metric("millrace_journal_checkpoints_total") > 0.0);
+    assert!(server.metric("millrace_journal_last_sync_timestamp_seconds") > 1e9);
+    let (_, page) = page(&Server::start(&[]), "");
+    assert!(!page.contains("millrace_journal"), "without a state directory");
 }

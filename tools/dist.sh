@@ -20,7 +20,8 @@ case $target in
 *) echo "dist: static binaries are for Linux, this is $target" >&2; exit 1 ;;
 esac
 
-mkdir -p target/dist
+# The empty directory is what the volume of a container begins with.
+mkdir -p target/dist/state
 binary=target/dist/millrace
 
 # Paths of this machine are no business of the binary, which is to be the same from any of them.

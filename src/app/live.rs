@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::json::write_statistics;
 use super::metrics::request_errors;
 use super::shared::Shared;
+use crate::journal::Figures;
 use crate::limits::{LIVE_RETRY_MS, LIVE_TICK_MS};
 use crate::sys::clock;
 
@@ -52,11 +53,26 @@ fn write_event(out: &mut Vec<u8>, shared: &Shared) {
         let comma = if worker > 0 { "," } else { "" };
         let _ = write!(out, "{comma}[{events},{}]", meters.connections.read());
     }
-    out.extend_from_slice(b"],\"errors\":{");
+    out.extend_from_slice(b"],");
+    if let Some(keeper) = shared.keeper() {
+        write_state(out, &keeper.figures());
+    }
+    out.extend_from_slice(b"\"errors\":{");
     let errors = request_errors(shared).filter(|&(_, count)| count > 0);
     for (i, (reason, count)) in errors.enumerate() {
         let comma = if i > 0 { "," } else { "" };
         let _ = write!(out, "{comma}\"{reason}\":{count}");
     }
     out.extend_from_slice(b"}}\n\n");
+}
+
+/// Appends the member about the state directory.
+fn write_state(out: &mut Vec<u8>, figures: &Figures) {
+    let Figures { fsync, counted, disk_bytes, disk_full, recovery, .. } = figures;
+    let (mode, synced_unix_s) = (fsync.name(), counted.last_sync_unix_s);
+    let recovery_ms = recovery.as_millis();
+    let _ = write!(
+        out,
+        "\"state\":{{\"fsync\":\"{mode}\",\"syncedUnixS\":{synced_unix_s},\"bytes\":{disk_bytes},\"full\":{disk_full},\"recoveryMs\":{recovery_ms}}},"
+    );
 }

@@ -105,6 +105,7 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: F
     write_batches(&mut page, &shared.request_meters);
     write_durations(&mut page, &shared.server_meters);
     write_connections(&mut page, &shared.server_meters, &shared.streams);
+    write_journal(&mut page, shared);
     write_logs(&mut page);
     write_process(&mut page, shared.process.as_ref());
     if format == Format::OpenMetrics {
@@ -290,6 +291,36 @@ fn write_connections(page: &mut Page, meters: &[Meters], streams: &Streams) {
         .value(total(&|meters| &meters.received_bytes));
     page.family("millrace_sent_bytes_total", "counter", "Bytes sent to clients.")
         .value(total(&|meters| &meters.sent_bytes));
+}
+
+/// Writes the figures of the state directory, if there is one.
+fn write_journal(page: &mut Page, shared: &Shared) {
+    let Some(keeper) = shared.keeper() else { return };
+    let figures = keeper.figures();
+    let counted = figures.counted;
+    page.family("millrace_journal_info", "gauge", "Always 1; the fsync mode is in the label.")
+        .labelled(&[("fsync", &figures.fsync.name())], 1);
+    page.family("millrace_journal_syncs_total", "counter", "Files synced to the disk.")
+        .value(counted.syncs);
+    let help = "Checkpoints on disk; what a power loss leaves with --fsync everysec.";
+    page.family("millrace_journal_checkpoints_total", "counter", help).value(counted.checkpoints);
+    let help = "Writes and syncs that failed; the process ends after the first.";
+    page.family("millrace_journal_errors_total", "counter", help).value(counted.errors);
+    let help = "Time of the last sync, in seconds since 1970; 0 before the first one.";
+    page.family("millrace_journal_last_sync_timestamp_seconds", "gauge", help)
+        .value(counted.last_sync_unix_s);
+    let help = "Duration of the last sync, in seconds.";
+    page.family("millrace_journal_last_sync_duration_seconds", "gauge", help)
+        .value(float(counted.last_sync_ns as f64 / 1e9));
+    page.family("millrace_journal_bytes", "gauge", "Bytes of the files of the state directory.")
+        .value(figures.disk_bytes);
+    let help = "Bytes for ids of new users that are prepared in the file that has the fewest.";
+    page.family("millrace_journal_prepared_bytes", "gauge", help).value(figures.prepared_bytes_min);
+    let help = "1 if the disk is full, so that events of new users are refused; 0 otherwise.";
+    page.family("millrace_journal_disk_full", "gauge", help).value(u8::from(figures.disk_full));
+    let help = "Time from opening the state directory to being able to count, in seconds.";
+    page.family("millrace_journal_recovery_seconds", "gauge", help)
+        .value(float(figures.recovery.as_secs_f64()));
 }
 
 fn write_logs(page: &mut Page) {

@@ -64,6 +64,11 @@ const EXIT_STATUSES: Section = &[
 
 const FILES: Section = &[
     (
+        "/var/lib/millrace",
+        "State directory of the service of the Debian package. Each directory given by --state has a \
+         file 'control' and a file 'lane-NNNN' for each worker.",
+    ),
+    (
         "/etc/default/millrace",
         "Environment variables for the service of the Debian package, one on each line.",
     ),

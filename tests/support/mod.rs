@@ -4,6 +4,7 @@
 #![allow(dead_code, unsafe_code)] // Each test file uses its part. Signals are sent by kill(2).
 
 mod busy;
+mod directory;
 mod skipped;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 // Each test file uses its part.
 #[allow(unused_imports)]
 pub use busy::{Failure, Pulse, undisturbed};
+#[allow(unused_imports)]
+pub use directory::TempDir;
 #[allow(unused_imports)]
 pub use skipped::skip;
 

@@ -101,6 +101,13 @@ function show() {
     const total = last.workers.reduce((sum, [events]) => sum + events, 0);
     rows("workers", last.workers.map(([events, connections], i) =>
       [String(i), whole.format(connections), whole.format(events), total ? (100 * events / total).toFixed(1) + " %" : "–"]));
+    const { state } = last;
+    $("state-card").hidden = !state;
+    if (state) {
+      const synced = state.syncedUnixS ? duration(Math.max(0, Date.now() - state.syncedUnixS * 1000)) + " ago" : "not yet";
+      rows("state", [["fsync", state.fsync], ["last sync", synced], ["bytes", whole.format(state.bytes)],
+        ["read at the start in", whole.format(state.recoveryMs) + " ms"], ["disk", state.full ? "full: new users are refused" : "has room"]]);
+    }
     const errors = Object.entries(last.errors);
     rows("errors", errors.length ? errors.map(([reason, count]) => [reason.replaceAll("_", " "), whole.format(count)]) : [["none", "0"]]);
   }
@@ -175,7 +182,7 @@ function describe() {
 function watch() {
   if (source) source.close();
   opened = performance.now();
-  source = new EventSource("/live");
+  source = new EventSource("live");
   source.onmessage = (event) => { polling = 0; reading(JSON.parse(event.data)); };
 }
 
@@ -183,7 +190,7 @@ function watch() {
 async function poll() {
   if (!polling) return;
   try {
-    const answer = await fetch("/stats", { signal: AbortSignal.timeout(1000) });
+    const answer = await fetch("stats", { signal: AbortSignal.timeout(1000) });
     if (polling && answer.ok) reading({ stats: await answer.json() });
   } catch { /* the clock below says that nobody answers */ }
 }
