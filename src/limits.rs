@@ -269,5 +269,9 @@ pub const JOURNAL_GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const JOURNAL_GROWTH_WAIT_MS: u64 = 50;
 /// How soon growth is tried again after the disk was full.
 pub const JOURNAL_FULL_RETRY_MS: u64 = 1_000;
+
+/// How long a thread that learns of another one's failed write leaves it to that one to log the error and
+/// end the process.
+pub const FAILURE_CAUSE_WAIT_MS: u64 = 200;
 /// From one checkpoint to the next.
 pub const JOURNAL_CHECKPOINT_MS: u64 = 1_000;

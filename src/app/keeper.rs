@@ -7,12 +7,15 @@
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, iter, process, thread};
 
 use crate::journal::{
     Caller, Cut, Figures, Fsync, Journal, Lane, Mark, Packed, Progress, Recovered, Recovery, Staged,
 };
+use crate::limits::FAILURE_CAUSE_WAIT_MS;
 use crate::log::{self, Level};
 use crate::server::confine;
 use crate::stats::sum::{Sum, WORD_COUNT};
@@ -231,8 +234,17 @@ impl Drop for Whole {
     }
 }
 
-/// Ends the process: what it counts from now on could not be kept, and must not be answered.
+/// Ends the process: what it counts from now on could not be kept, and must not be answered. One of the
+/// threads that call this logs why, and the others wait for the end.
 pub fn end(error: &io::Error) -> ! {
+    static ENDS: AtomicBool = AtomicBool::new(false);
+    if error.raw_os_error().is_none() {
+        // Not the error of the system, but what follows from it. The thread that has that one comes too.
+        thread::sleep(Duration::from_millis(FAILURE_CAUSE_WAIT_MS));
+    }
+    while ENDS.swap(true, Relaxed) {
+        thread::park();
+    }
     let text = "the state directory cannot be written; what was answered before is kept";
     log::say(Level::Error, &format!("millrace: {text}: {error}"), text, &[("error", error)]);
     log::finish();

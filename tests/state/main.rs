@@ -5,6 +5,8 @@
 
 mod crash;
 mod damage;
+mod full;
+mod order;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
