@@ -77,8 +77,16 @@ pub const PORT_DEFAULT: u16 = 8080;
 /// Bytes a worker receives from one connection in one turn: with many requests in flight on one
 /// connection, the others of its worker wait for no more than these to be answered.
 pub const TURN_BYTES_MAX: usize = 16 * 1024;
-/// Requests of one connection answered in one turn, then the next connection has its turn.
-pub const TURN_REQUESTS_MAX: u32 = 256;
+/// What the requests of one connection may cost in one turn, then the next connection has its turn. An
+/// event costs 1: some 70 ns.
+pub const TURN_COST_MAX: u32 = 256;
+/// What the turns of one round may cost, of connections that go on without an edge: half a millisecond.
+/// The next round first serves what has become ready meanwhile.
+pub const ROUND_COST_MAX: u32 = 8_192;
+/// What a turn costs beside its requests: receiving and sending.
+pub const TURN_COST: u32 = 64;
+/// Bytes of an answer that cost as much as an event.
+pub const COST_ANSWER_BYTES: usize = 256;
 /// Answers of one connection that are written before it has to read some.
 pub const TURN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of answers that wait for a commit, over all connections of a worker, before it is made.

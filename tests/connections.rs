@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use support::{Client, Failure, PATIENCE, Server, Stats, event, get, undisturbed};
+use support::{Client, Failure, PATIENCE, Server, Stats, event, get, post, undisturbed};
 
 const READING: &str = r#"millrace_connections{state="reading"}"#;
 
@@ -240,6 +240,39 @@ fn a_deep_pipeline_does_not_starve_the_others() {
     drain.join().expect("no panic").expect("no reset");
     let whole = 1 + waiting + u64::from(rest.len() < request.len());
     assert_eq!(server.stop().events, whole);
+}
+
+/// Judged as above: of many clients that pipeline costly requests, each has few of them answered before
+/// another client's question, the fewer the more they cost.
+#[test]
+fn many_pipelines_of_costly_requests_do_not_starve_the_others() {
+    const CLIENTS: usize = 50;
+    let server = Server::start(&["--workers", "1", "--allow-reset"]);
+    for (route, request, answered_max) in [
+        ("stats", get("/stats"), 64.0),
+        ("page", get("/"), 8.0),
+        ("reset", post("/reset", ""), 2.0),
+    ] {
+        let greedy: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+        let mut modest = server.connect();
+        modest.send(get("/health").as_bytes());
+        assert_eq!(modest.answer().status, 200);
+        let sample = format!("millrace_http_requests_total{{route=\"{route}\",code=\"200\"}}");
+        let count = |page: &str| {
+            let line = page.lines().find_map(|line| line.strip_prefix(&sample));
+            line.map_or(0.0, |value| value.trim().parse::<f64>().expect("a number"))
+        };
+        let before = count(&server.once(&get("/metrics")).text());
+        server.halt();
+        for client in &greedy {
+            (&client.stream).write_all(request.repeat(256).as_bytes()).expect("sent");
+        }
+        modest.send(get("/metrics").as_bytes());
+        server.resume();
+        let answered = count(&modest.answer().text()) - before;
+        assert!(answered <= answered_max * CLIENTS as f64, "{route}: waited for {answered}");
+        drop(greedy);
+    }
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::http::{Content, Method, Persistence, Refusal, Request, Responses, Sta
 use crate::limits::RETRY_AFTER_S;
 use crate::server::Reply;
 
+/// What an answer costs whose route has no cost of its own, in events.
+const ANSWER_COST: u32 = 4;
+
 /// The media type of JSON texts.
 pub const JSON: &str = "application/json";
 
@@ -23,6 +26,17 @@ pub struct Answers {
     pub access_log: Option<AccessLog>,
     /// Content under construction, kept for its memory.
     content: Vec<u8>,
+    statistics: Reading,
+}
+
+/// The statistics as the last answer showed them. It serves all requests of a turn: their connection
+/// sent them before the turn began, so a reading of any moment since then is right for each.
+#[derive(Default)]
+struct Reading {
+    json: Vec<u8>,
+    is_of_this_turn: bool,
+    /// How many requests of the worker's batch were committed when it was taken.
+    committed: u32,
 }
 
 impl Answers {
@@ -34,6 +48,7 @@ impl Answers {
             responses: Responses::new(unix_s),
             access_log: shared.access_log.then(AccessLog::new),
             content: Vec::new(),
+            statistics: Reading::default(),
         }
     }
 
@@ -42,6 +57,20 @@ impl Answers {
         self.responses.refresh(unix_s);
         if let Some(access_log) = &mut self.access_log {
             access_log.refresh(unix_s);
+        }
+    }
+
+    /// Forgets the reading of the statistics: a turn begins, or they were reset.
+    #[inline(always)]
+    pub fn forget_reading(&mut self) {
+        self.statistics.is_of_this_turn = false;
+    }
+
+    /// Forgets the reading of the statistics if more requests than then are `committed` now.
+    pub fn follow_commit(&mut self, committed: u32) {
+        if self.statistics.committed != committed {
+            self.statistics.committed = committed;
+            self.forget_reading();
         }
     }
 
@@ -124,7 +153,7 @@ impl Clerk<'_> {
         };
         let persistence = Persistence::of(self.request.version, self.request.persistent);
         self.write(status, persistence, fields, content, |_| ());
-        Reply::Answered
+        Reply::Answered { cost: ANSWER_COST }
     }
 
     /// Answers `200` with content that `build` appends to the buffer.
@@ -141,7 +170,32 @@ impl Clerk<'_> {
         let clerk = Clerk { answers, ..self };
         clerk.answer(Status::Ok, fields, Content::Bytes(media_type, &content));
         self.answers.content = content;
-        Reply::Answered
+        Reply::Answered { cost: ANSWER_COST }
+    }
+
+    /// Answers `200` with the statistics of one instant of this turn; `read` appends them to a buffer.
+    pub fn answer_reading(
+        self,
+        media_type: &'static str,
+        fields: &str,
+        read: impl FnOnce(&mut Vec<u8>, &Shared),
+    ) -> Reply {
+        let mut reading = std::mem::take(&mut self.answers.statistics);
+        if !reading.is_of_this_turn {
+            reading.json.clear();
+            read(&mut reading.json, &self.answers.shared);
+            reading.is_of_this_turn = true;
+        }
+        let answers = &mut *self.answers;
+        let clerk = Clerk { answers, ..self };
+        let reply = clerk.answer(Status::Ok, fields, Content::Bytes(media_type, &reading.json));
+        self.answers.statistics = reading;
+        reply
+    }
+
+    /// Notes that the statistics have changed otherwise than by a commit.
+    pub fn forget_reading(&mut self) {
+        self.answers.forget_reading();
     }
 
     /// Answers that something was wrong.

@@ -51,9 +51,10 @@ impl App {
         let (intake, answers) = (&mut self.intake, &mut self.answers);
         if resolution.concerns_statistics() {
             intake.commit();
+            answers.follow_commit(intake.staged());
         }
         let clerk = answers.clerk(resolution.row(), peer, request, out);
-        match resolution {
+        let reply = match resolution {
             Resolution::Found(number) => match number.route().service {
                 // An event whose content is not coded does not get here.
                 Service::Event => operator::coded_content(clerk),
@@ -70,6 +71,10 @@ impl App {
             }
             Resolution::NotFound => operator::nothing(clerk, &not_found()),
             Resolution::NotImplemented => operator::not_implemented(clerk),
+        };
+        match (reply, resolution.cost()) {
+            (Reply::Answered { .. }, Some(cost)) => Reply::Answered { cost },
+            (reply, _) => reply,
         }
     }
 
@@ -123,6 +128,11 @@ impl App {
 impl Handler for App {
     fn tick(&mut self, unix_s: u64) {
         self.answers.refresh(unix_s);
+    }
+
+    #[inline(always)]
+    fn turn(&mut self) {
+        self.answers.forget_reading();
     }
 
     #[inline]

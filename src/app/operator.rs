@@ -22,11 +22,14 @@ const PAGE_FIELDS: &str = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n\
 /// Statistics are of one instant; no cache may serve them at another (RFC 9111, 5.2.2.5).
 const NO_STORE: &str = "Cache-Control: no-store\r\n";
 
-/// As above, for content whose format the client chooses (RFC 9110, 12.5.5).
+/// As above; a proxy passes each event on at once (nginx gathers them otherwise).
+const LIVE_FIELDS: &str = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
+
+/// Statistics whose format the client chooses (RFC 9110, 12.5.5).
 const NO_STORE_VARY_ACCEPT: &str = "Cache-Control: no-store\r\nVary: Accept\r\n";
 
 pub(super) fn statistics(clerk: Clerk<'_>) -> Reply {
-    clerk.answer_built(JSON, NO_STORE, |content, shared| {
+    clerk.answer_reading(JSON, NO_STORE, |content, shared| {
         write_statistics(content, &shared.statistics.snapshot());
     })
 }
@@ -40,11 +43,12 @@ pub(super) fn health(clerk: Clerk<'_>) -> Reply {
     clerk.answer(status, NO_STORE, Content::Bytes(JSON, content))
 }
 
-pub(super) fn reset(clerk: Clerk<'_>) -> Reply {
+pub(super) fn reset(mut clerk: Clerk<'_>) -> Reply {
     if !clerk.shared().reset_allowed {
         let message = "Reset is not enabled; start millrace with --allow-reset to enable it.";
         return clerk.error(Status::Forbidden, "", message);
     }
+    clerk.forget_reading();
     let shared = clerk.shared();
     let was_reset = match shared.keeper() {
         None => shared.statistics.reset(),
@@ -80,7 +84,7 @@ pub(super) fn open_api(clerk: Clerk<'_>) -> Reply {
 
 pub(super) fn live(clerk: Clerk<'_>) -> Reply {
     if clerk.request.method == Method::Head {
-        return clerk.answer(Status::Ok, NO_STORE, Content::Stream(EVENTS));
+        return clerk.answer(Status::Ok, LIVE_FIELDS, Content::Stream(EVENTS));
     }
     let shared = clerk.shared();
     if shared.draining.load(Ordering::Relaxed) || !shared.streams.has_room() {
@@ -89,7 +93,7 @@ pub(super) fn live(clerk: Clerk<'_>) -> Reply {
             "There are too many watchers, or the server is about to stop; try again later.";
         return clerk.error(Status::ServiceUnavailable, &fields, message);
     }
-    clerk.begin_stream(EVENTS, NO_STORE, live::write_beginning)
+    clerk.begin_stream(EVENTS, LIVE_FIELDS, live::write_beginning)
 }
 
 /// Answers `OPTIONS` of a resource that takes these methods.

@@ -9,6 +9,7 @@
 //! | call | when |
 //! |---|---|
 //! | [`tick`](Handler::tick) | once, at the start of a round |
+//! | [`turn`](Handler::turn) | before the requests of each connection that is ready |
 //! | [`request`](Handler::request), [`refuse`](Handler::refuse) | for each request of each connection that is ready |
 //! | [`commit`](Handler::commit) | once, behind the requests of one or more connections |
 //! | [`answer`](Handler::answer) | for each of these connections, in the order of their requests |
@@ -56,6 +57,8 @@ pub use timers::Durations;
 pub trait Handler: Send {
     /// Takes the time, in whole seconds since 1970.
     fn tick(&mut self, unix_s: u64);
+    /// Begins a turn: the requests of one connection, all of which have been received before.
+    fn turn(&mut self);
     /// Stages a request, or appends its answer to `out`.
     fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply;
     /// Returns how many requests are staged: the number that the next one will have.
@@ -93,7 +96,11 @@ pub enum Reply {
     /// The request is staged; its answer follows the commit.
     Staged,
     /// The answer is written.
-    Answered,
+    Answered {
+        /// What the request cost, without the bytes of its answer; an event costs 1. A connection
+        /// that asks for much has few requests answered in one turn.
+        cost: u32,
+    },
     /// The beginning of an answer without an end is written. The connection is the handler's: the
     /// server reads nothing more from it.
     Detach,

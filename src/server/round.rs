@@ -25,10 +25,19 @@ pub struct Debt {
     pub staged: Range<u32>,
     /// The other answers, by their places in [`Others`].
     others: Range<u32>,
-    /// Requests read in this turn.
-    pub requests: u32,
+    /// What was read in this turn.
+    pub read: Read,
     /// Why the turn read no further.
     pub stop: Stop,
+}
+
+/// The requests of one turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Read {
+    /// Their number.
+    pub requests: u32,
+    /// What they cost together, in events.
+    pub cost: u32,
 }
 
 /// Why the requests of one turn came to an end.
@@ -104,11 +113,11 @@ impl Others {
         self.bytes.len()
     }
 
-    /// Closes an account behind `staged` requests of this round, `requests` of which were read in it.
+    /// Closes an account behind `staged` requests of this round; `read` is what its turn has read.
     #[inline]
-    pub fn close(&self, account: Account, staged: u32, requests: u32, stop: Stop) -> Debt {
+    pub fn close(&self, account: Account, staged: u32, read: Read, stop: Stop) -> Debt {
         let others = account.piece..self.pieces.len() as u32;
-        Debt { staged: account.first..staged, others, requests, stop }
+        Debt { staged: account.first..staged, others, read, stop }
     }
 
     /// Forgets the answers of an account whose turn has failed.

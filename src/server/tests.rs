@@ -41,6 +41,8 @@ impl Handler for Fragile {
         self.responses.refresh(unix_s);
     }
 
+    fn turn(&mut self) {}
+
     fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) -> Reply {
         assert_ne!(request.path(), b"/panic", "asked to panic");
         self.panics_at_commit |= request.path() == b"/panic-at-commit";

@@ -8,8 +8,10 @@
 //!        accept, end what has timed out, let the handler tidy up
 //! ```
 //!
-//! A connection has one turn in a round, so the depth of one client's pipeline is not felt by the
-//! others.
+//! A connection has at most one turn in a round, and a turn costs no more than a fixed amount. Those
+//! that go on without an edge, because they asked for more than a turn does, share a budget in each
+//! round, and come behind those that became ready. So the others do not feel the depth of a client's
+//! pipeline, nor how many such clients there are.
 
 mod deadlines;
 mod moves;
@@ -42,8 +44,8 @@ use super::slab::{Key, Slab};
 use super::timers::{Class, Expired, Timers};
 use crate::http::Memo;
 use crate::limits::{
-    POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, TURN_ACCEPTS_MAX,
-    TURN_ANSWER_BYTES_MAX, TURN_ARRIVALS_MAX, TURN_BYTES_MAX,
+    POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, ROUND_COST_MAX,
+    TURN_ACCEPTS_MAX, TURN_ANSWER_BYTES_MAX, TURN_ARRIVALS_MAX, TURN_BYTES_MAX, TURN_COST,
 };
 use crate::log;
 use crate::mailbox::Mailbox;
@@ -86,8 +88,8 @@ pub struct Worker<H> {
     spared: Vec<Expired>,
     /// Connections due another turn without a new edge.
     due: Vec<Key>,
-    /// The number of the present round.
-    round: u32,
+    /// What turns have cost in the present round, in events.
+    spent: u32,
     /// Connections that are owed answers, in the order of their turns.
     owing: Vec<(Key, Debt)>,
     others: Others,
@@ -138,7 +140,7 @@ impl<H: Handler> Worker<H> {
             timers: Timers::new(&config.timeouts),
             spared: Vec::new(),
             due: Vec::new(),
-            round: 0,
+            spent: 0,
             owing: Vec::new(),
             others: Others::default(),
             buffers: Buffers::default(),
@@ -205,7 +207,6 @@ impl<H: Handler> Worker<H> {
     }
 
     fn begin_round(&mut self) {
-        self.round = self.round.wrapping_add(1);
         self.ready_ns = exact_ns();
         self.now = Moment::from_exact_ns(self.ready_ns);
         self.handler.tick(unix_seconds());
@@ -232,31 +233,42 @@ impl<H: Handler> Worker<H> {
         if closing || event.is_readable() {
             resident.connection.note_input(closing);
         }
-        self.turn(key);
+        // A connection that is due has its turn in its place, behind those that asked for less.
+        if !resident.due {
+            self.turn(key);
+        }
     }
 
-    /// A turn for each connection that was due one before this round, unless an edge gave it one.
-    fn serve_due(&mut self, due: Vec<Key>) {
-        for key in due {
-            if self.connections.get_mut(key).is_some_and(|it| it.last_round != self.round) {
-                self.turn(key);
-            }
+    /// Gives a turn to the connections that were due one before this round, as far as the round's
+    /// budget goes; the others are the first in the next round.
+    fn serve_due(&mut self, mut due: Vec<Key>) {
+        self.spent = 0;
+        let mut turns = 0;
+        while turns < due.len() && self.spent < ROUND_COST_MAX {
+            self.turn(due[turns]);
+            turns += 1;
         }
+        due.drain(..turns);
+        due.append(&mut self.due);
+        self.due = due;
     }
 
     /// One turn of a connection that had none in this round.
     #[inline]
     fn turn(&mut self, key: Key) {
         let Some(resident) = self.connections.get_mut(key) else { return };
-        resident.last_round = self.round;
         resident.due = false;
+        self.spent += TURN_COST;
         let Some((connection, mut desk)) = self.desk(key) else { return };
         let next = match connection.turn(&mut desk) {
             Turn::Over(next) => next,
             Turn::Owing(debt) if !desk.handler.commits_once_a_round() => {
-                settle_one(connection, &debt, &mut desk)
+                let next = settle_one(connection, &debt, &mut desk);
+                self.spent += debt.read.cost;
+                next
             }
             Turn::Owing(debt) => {
+                self.spent += debt.read.cost;
                 self.owing.push((key, debt));
                 if self.others.bytes() > ROUND_ANSWER_BYTES_MAX {
                     self.settle();

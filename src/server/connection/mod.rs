@@ -32,7 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::buffers::{Buffer, Buffers};
 use super::meters::{Activity, Closed, Meters};
-use super::round::{Account, Debt, Others, Stop};
+use super::round::{Account, Debt, Others, Read, Stop};
 use super::stream::{Stream, receive, send};
 use super::timers::Class;
 use super::{Handler, Reply};
@@ -40,7 +40,7 @@ use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
 use crate::http::{ContentLimits, Exchange, Memo, Refusal, Replay, Step};
-use crate::limits::{LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_REQUESTS_MAX};
+use crate::limits::{COST_ANSWER_BYTES, LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_COST_MAX};
 use crate::sys::clock::exact_ns;
 use phase::Phase;
 
@@ -216,14 +216,15 @@ impl<S: Stream> Connection<S> {
         if self.send_output(desk).is_err() {
             return Next::Close(Closed::SocketError);
         }
-        if debt.requests > 0 {
+        let requests = debt.read.requests;
+        if requests > 0 {
             let took_ns = exact_ns().saturating_sub(desk.ready_ns);
-            desk.meters.durations.record(took_ns, u64::from(debt.requests));
+            desk.meters.durations.record(took_ns, u64::from(requests));
         }
         match debt.stop {
             Stop::End(reason) => self.end(reason, desk),
             Stop::Detach => Next::Detach,
-            Stop::Starved | Stop::Budget => self.after(debt.requests > 0, desk),
+            Stop::Starved | Stop::Budget => self.after(requests > 0, desk),
         }
     }
 
@@ -348,15 +349,15 @@ impl<S: Stream> Connection<S> {
         let first = desk.handler.staged();
         let account = desk.others.open(first);
         let attempt = catch_unwind(AssertUnwindSafe(|| self.stage_all(input, &account, desk)));
-        let (stop, requests, rest) = attempt.unwrap_or_else(|_| {
+        let (stop, read, rest) = attempt.unwrap_or_else(|_| {
             desk.meters.panics.add(1);
             desk.handler.abandon(first);
             desk.others.abandon(&account);
-            (Stop::End(Closed::Panic), 0, 0..0)
+            (Stop::End(Closed::Panic), Read::default(), 0..0)
         });
         // After a panic nothing is owed, even of what a full batch has committed.
-        let staged = if requests == 0 { first } else { desk.handler.staged() };
-        (desk.others.close(account, staged, requests, stop), rest)
+        let staged = if read.requests == 0 { first } else { desk.handler.staged() };
+        (desk.others.close(account, staged, read, stop), rest)
     }
 
     #[inline(always)]
@@ -365,16 +366,17 @@ impl<S: Stream> Connection<S> {
         input: &mut [u8],
         account: &Account,
         desk: &mut Desk<'_, H>,
-    ) -> (Stop, u32, std::ops::Range<usize>) {
-        let mut at = 0;
-        let mut requests = 0;
+    ) -> (Stop, Read, std::ops::Range<usize>) {
+        let (mut at, mut requests) = (0, 0);
+        // Falls with each request that costs more than an event.
+        let mut requests_max = TURN_COST_MAX as i32;
+        desk.handler.turn();
         let (stop, kept) = loop {
             if at == input.len() {
                 break (Stop::Starved, 0);
             }
-            if requests == TURN_REQUESTS_MAX
-                || desk.others.account_bytes(account) >= TURN_ANSWER_BYTES_MAX
-            {
+            let answer_bytes = desk.others.account_bytes(account);
+            if requests as i32 >= requests_max || answer_bytes >= TURN_ANSWER_BYTES_MAX {
                 break (Stop::Budget, input.len() - at);
             }
             let (mut request, consumed) = match self.exchange.recall(&input[at..], desk.memo) {
@@ -395,12 +397,18 @@ impl<S: Stream> Connection<S> {
                 },
             };
             request.persistent &= !desk.draining;
+            let before_bytes = desk.others.bytes();
             let reply = desk.handler.request(&self.peer, &request, desk.others.buffer());
             requests += 1;
             at += consumed;
             match reply {
                 Reply::Staged => {}
-                Reply::Answered => desk.others.note(account, desk.handler.staged()),
+                Reply::Answered { cost } => {
+                    desk.others.note(account, desk.handler.staged());
+                    let cost = cost + answer_cost(desk.others.bytes() - before_bytes);
+                    // The request itself counts 1 already.
+                    requests_max = requests_max.saturating_sub_unsigned(cost.saturating_sub(1));
+                }
                 Reply::Detach => {
                     desk.others.note(account, desk.handler.staged());
                     break (Stop::Detach, 0);
@@ -410,7 +418,8 @@ impl<S: Stream> Connection<S> {
                 break (Stop::End(Closed::AfterAnswer), 0);
             }
         };
-        (stop, requests, at..at + kept)
+        let cost = (requests + TURN_COST_MAX).wrapping_add_signed(-requests_max);
+        (stop, Read { requests, cost }, at..at + kept)
     }
 
     /// Answers a violation of the protocol, behind all answers owed before it.
@@ -483,4 +492,9 @@ impl<S: Stream> Connection<S> {
             self.activity = activity;
         }
     }
+}
+
+/// Returns what it costs to write and send these bytes of an answer, in events.
+fn answer_cost(bytes: usize) -> u32 {
+    (bytes / COST_ANSWER_BYTES) as u32
 }

@@ -11,8 +11,6 @@ pub(super) struct Resident {
     pub standing: Standing,
     /// Whether it stands in the worker's list of those that go on without a new edge.
     pub due: bool,
-    /// The round in which it had its last turn.
-    pub last_round: u32,
 }
 
 /// Whether a connection counts for the limit of connections.

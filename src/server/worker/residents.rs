@@ -55,8 +55,7 @@ impl<H: Handler> Worker<H> {
             }
             return None;
         }
-        let last_round = self.round.wrapping_sub(1);
-        self.connections.insert(Resident { connection, standing, due: false, last_round });
+        self.connections.insert(Resident { connection, standing, due: false });
         self.timers.arm(key.index, Class::Idle, true, self.now);
         self.meters().activities[Activity::Idle as usize].add(1);
         match standing {
