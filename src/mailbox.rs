@@ -1,13 +1,13 @@
-//! A queue from many threads to one, that can be waited at.
+//! A queue from many threads to one thread, which can wait for a message.
 //!
-//! What a channel of std would be, at a twentieth of its machine code: what goes through here are a
-//! few messages in the life of a process, or of a dashboard, and not requests.
+//! A channel of std does the same with twenty times the machine code. Only a few messages go through
+//! this queue in the life of a process or of a dashboard, and no requests.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Messages that wait for one reader, in the order of their coming.
+/// Holds messages for one reader, in the order of their arrival.
 #[derive(Debug)]
 pub struct Mailbox<T> {
     messages: Mutex<VecDeque<T>>,
@@ -15,7 +15,7 @@ pub struct Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// An empty one.
+    /// Returns an empty mailbox.
     pub const fn new() -> Self {
         Mailbox { messages: Mutex::new(VecDeque::new()), came: Condvar::new() }
     }
@@ -26,7 +26,7 @@ impl<T> Mailbox<T> {
         self.came.notify_one();
     }
 
-    /// Waits for the next message, for ever or until `deadline`; `None` when that is over.
+    /// Waits for the next message, until `deadline` if there is one. Returns `None` after the deadline.
     pub fn take(&self, deadline: Option<Instant>) -> Option<T> {
         let mut messages = self.lock();
         loop {
@@ -47,7 +47,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// A panic elsewhere leaves the queue whole, so poison says nothing here.
+    /// Takes the lock, also after a panic of another thread: a panic leaves the queue whole.
     fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }

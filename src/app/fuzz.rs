@@ -1,6 +1,7 @@
-//! Whole connections with the real handler: whatever a peer sends, in whatever pieces, and however
-//! it reads, the answers are those for the bytes in one piece, and what is counted is what a plain
-//! reading of the same bytes says.
+//! Whole connections with the real handler, against a scripted peer.
+//!
+//! The peer sends any bytes in any pieces, and reads in any pieces. The answers must be those to the
+//! same bytes in one piece, and the counted events must be those that a plain reader finds in them.
 
 use super::front::App;
 use super::shared::Shared;

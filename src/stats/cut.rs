@@ -12,10 +12,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Statistics;
-use super::kept::Mark;
-use super::shard::Totals;
+use super::statistics::Statistics;
 use super::sum::Sum;
+use super::totals::{Mark, Totals};
 use super::users::{Positions, Users};
 
 /// The state at one instant. Totals are at hand; ids are read when they are needed.

@@ -29,9 +29,9 @@
 use std::sync::atomic::Ordering;
 
 use super::cut::{Counted, Cut};
+use super::statistics::Statistics;
 use super::sum::{Sum, WORD_COUNT};
-use super::users::{Keyed, Outcome, Positions, stored_ids};
-use super::{Statistics, users};
+use super::users::{self, Keyed, Outcome, Positions, stored_ids};
 use crate::limits::IMAGE_IDS_BYTES;
 
 /// What is wrong with an image.

@@ -23,16 +23,13 @@
 use std::io;
 use std::ops::Range;
 
-use super::Statistics;
 use super::batch::Batch;
 use super::newcomers::Newcomers;
-use super::shard::Refusal;
+use super::statistics::Statistics;
 use super::sum::Sum;
+use super::totals::{Mark, Refusal};
 use super::users::Lack;
 use crate::limits::SECTION_EVENTS_MAX;
-
-/// What identifies a kept batch to the ledger; all zeros before the first one.
-pub type Mark = [u64; 3];
 
 /// Where one worker's batches are kept.
 pub trait Ledger {

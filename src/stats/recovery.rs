@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::Statistics;
-use super::kept::{KeptTotals, Mark};
+use super::kept::KeptTotals;
+use super::statistics::Statistics;
+use super::totals::Mark;
 use super::users::{Keyed, Outcome, Users};
 
 /// Takes in ids; see [`Statistics::recover`].

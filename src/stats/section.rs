@@ -1,14 +1,14 @@
 //! Batches of writes that a reader sees whole or not at all.
 //!
-//! Each worker has a *seat*: a lock word on a cache line of its own, and local data under it. What
-//! all workers share stands once, beside the seats. A worker changes its local data, and uses the
-//! shared data, only in a *section*, a batch of work long. A reader makes an *instant*: a moment
-//! when no section is open and none can open.
+//! Each worker has a *seat*: a lock word on a cache line of its own, and local data under it. The
+//! data that all workers share exists once, beside the seats. A worker changes its local data, and uses
+//! the shared data, only in a *section*, which lasts for one batch of work. A reader makes an *instant*:
+//! a moment when no section is open and none can open.
 //!
 //! ```text
 //! worker   enter   word: 0 → WORKER         compare-and-swap, Acquire
 //!          leave   word: clear WORKER       Release
-//! reader   1       every word: set READER   Relaxed; from now on nobody can enter
+//! reader   1       every word: set READER   Relaxed; from now on no worker can enter
 //!          2       every word: wait until WORKER is clear, Acquire
 //!                  ── the instant: read or change everything ──
 //!          3       every word: clear READER Release
@@ -81,7 +81,7 @@ impl<L, S> Sections<L, S> {
         self.seats.len()
     }
 
-    /// Does `work` in a section of seat `seat`: every instant sees all of it or nothing.
+    /// Runs `work` in a section of seat `seat`: every instant sees all of it or nothing.
     #[inline]
     pub fn enter<R>(&self, seat: usize, work: impl FnOnce(&mut L, &S) -> R) -> R {
         let seat = &self.seats[seat];
@@ -98,7 +98,7 @@ impl<L, S> Sections<L, S> {
         })
     }
 
-    /// Does `work` at an instant: no section is open anywhere. Keep it short, all workers wait.
+    /// Runs `work` at an instant: no section is open anywhere. Keep it short, since all workers wait.
     pub fn instant<R>(&self, work: impl FnOnce(&mut Instant<'_, L, S>) -> R) -> R {
         work(&mut Instant::of(self))
     }
@@ -122,7 +122,7 @@ impl<'a> Open<'a> {
     #[cold]
     fn wait(word: &AtomicU32, enter: impl Fn() -> Result<u32, u32>) {
         let mut backoff = Backoff::default();
-        // Looking before trying leaves the line to the reader, who needs it to let us in.
+        // Looking before trying leaves the line to the reader, which needs it to let this worker in.
         while word.load(Ordering::Relaxed) != 0 || enter().is_err() {
             backoff.pause();
         }
@@ -158,18 +158,18 @@ impl<'a, L, S> Instant<'a, L, S> {
         Instant { sections, _turn: turn }
     }
 
-    /// Shows each seat's local data, in the order of the seats.
+    /// Passes each seat's local data to `visit`, in the order of the seats.
     pub fn for_each_local(&mut self, mut visit: impl FnMut(&mut L)) {
         for seat in &self.sections.seats {
             seat.local.0.with_mut(|local| {
                 // SAFETY: READER is set and WORKER clear at every seat, and `readers` is ours, so
-                // that nobody else uses the data; `&mut self` keeps us from doing so twice.
+                // no other thread uses the data; `&mut self` keeps this one from doing so twice.
                 visit(unsafe { &mut *local })
             });
         }
     }
 
-    /// Shows the shared data.
+    /// Passes the shared data to `look`.
     pub fn with_shared<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         self.sections.shared.with(|shared| {
             // SAFETY: as in `for_each_local`; the data is not changed while `self` is borrowed.
@@ -177,7 +177,7 @@ impl<'a, L, S> Instant<'a, L, S> {
         })
     }
 
-    /// Puts `shared` in the place of the shared data and returns the latter.
+    /// Replaces the shared data by `shared`, and returns the former data.
     pub fn replace_shared(&mut self, shared: S) -> S {
         self.sections.shared.with_mut(|place| {
             // SAFETY: as in `for_each_local`; sections hold references to the shared data no

@@ -5,15 +5,14 @@
 //! visible together. A request is a *group* of events; its events are counted all or none.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Statistics;
 use super::batch::Batch;
-use super::kept::{Keeping, Ledger, Mark};
-use super::sum::Sum;
-use super::users::{Keyed, Lack, Outcome, Users};
+use super::kept::{Keeping, Ledger};
+use super::statistics::Statistics;
+use super::totals::Refusal;
+use super::users::Keyed;
 use crate::limits::BATCH_EVENTS_MAX;
 
 /// A worker's access to the statistics. Staged events are lost when it is dropped.
@@ -28,8 +27,21 @@ pub struct Shard {
     keeping: Box<Keeping>,
 }
 
+impl Statistics {
+    /// Takes the shard of `worker`, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker, or if its shard is in use.
+    pub fn shard(self: &Arc<Self>, worker: usize) -> Shard {
+        let taken = self.shard_taken[worker].swap(true, Ordering::Relaxed);
+        assert!(!taken, "the shard of worker {worker} is taken");
+        Shard::new(Arc::clone(self), worker, self.hash)
+    }
+}
+
 impl Shard {
-    pub(super) fn new(statistics: Arc<Statistics>, worker: usize, hash: Keyed) -> Self {
+    fn new(statistics: Arc<Statistics>, worker: usize, hash: Keyed) -> Self {
         Shard {
             statistics,
             worker,
@@ -150,15 +162,6 @@ pub struct Refused<'s> {
     groups: &'s [Refusal],
 }
 
-/// A group of which nothing was counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its number, from 0 in the order of staging.
-    pub group: u32,
-    /// What its new users lacked.
-    pub lack: Lack,
-}
-
 impl<'s> Refused<'s> {
     /// Returns whether every group was counted.
     #[inline]
@@ -169,82 +172,5 @@ impl<'s> Refused<'s> {
     /// Returns the refused groups in the order of their numbers.
     pub fn groups(self) -> &'s [Refusal] {
         self.groups
-    }
-}
-
-/// What a worker has counted.
-#[derive(Clone)]
-pub(super) struct Totals {
-    pub events: u64,
-    /// Users whose first event this worker took.
-    pub users: u64,
-    pub sum: Sum,
-    /// Identifies the last batch that was kept and published since the last reset.
-    pub mark: Mark,
-}
-
-impl Totals {
-    pub const ZERO: Totals = Totals { events: 0, users: 0, sum: Sum::ZERO, mark: [0; 3] };
-
-    fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
-        if batch.is_single() {
-            return self.count_single(batch, users, refused);
-        }
-        for (number, group) in batch.groups().enumerate() {
-            if let Err(lack) = self.count_group(batch, group, users) {
-                refused.push(Refusal { group: number as u32, lack });
-            }
-        }
-    }
-
-    /// Counts a batch of which each event is a group of its own.
-    fn count_single(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
-        let all = 0..batch.len();
-        if batch.len() > 1 {
-            users.prefetch(batch.hashes(all.clone()));
-        }
-        let mut new = 0;
-        for (index, (hash, id)) in batch.ids(all.clone()).enumerate() {
-            match users.insert(hash, id) {
-                Outcome::Known => {}
-                Outcome::New => new += 1,
-                Outcome::Refused(lack) => refused.push(Refusal { group: index as u32, lack }),
-            }
-        }
-        self.users += new;
-        self.events += (batch.len() - refused.len()) as u64;
-        if refused.is_empty() {
-            self.sum.add_all(batch.events(all), |event| event.value);
-        } else {
-            let counted = |index: usize| {
-                refused.binary_search_by_key(&(index as u32), |it| it.group).is_err()
-            };
-            let events = batch.events(all).iter().enumerate();
-            events
-                .filter(|&(index, _)| counted(index))
-                .for_each(|(_, event)| self.sum.add(event.value));
-        }
-    }
-
-    /// Counts a group, all of it or nothing.
-    fn count_group(
-        &mut self,
-        batch: &Batch,
-        group: Range<usize>,
-        users: &Users,
-    ) -> Result<(), Lack> {
-        let mut places = users.reserve(batch.ids(group.clone()))?;
-        let mut start = group.start;
-        while start < group.end {
-            let end = group.end.min(start + BATCH_EVENTS_MAX);
-            users.prefetch(batch.hashes(start..end));
-            for (hash, id) in batch.ids(start..end) {
-                self.users += u64::from(places.insert(hash, id));
-            }
-            start = end;
-        }
-        self.events += group.len() as u64;
-        self.sum.add_all(batch.events(group), |event| event.value);
-        Ok(())
     }
 }

@@ -1,10 +1,10 @@
-//! The exact sum of doubles, rounded once, when it is asked for.
+//! The exact sum of doubles. It is rounded once, when it is read.
 //!
 //! Radford M. Neal's small superaccumulator ("Fast exact summation using small and large
 //! superaccumulators", 2015, arXiv:1505.05571). A double is an integer of 53 bits times a power of
-//! two, so that all of them together span less than 2,100 bits: a fixed-point number wide enough
-//! holds any sum of them without loss, whatever the order, the magnitudes and the intermediate
-//! results.
+//! two, so that all of them together span less than 2,100 bits. A fixed-point number of this width
+//! holds any sum of them without loss. The order of the values, their magnitudes and the intermediate
+//! results make no difference.
 //!
 //! The number is kept as 67 *chunks*. Chunk `i` is a signed integer that counts units of
 //! 2^(32 i − 1075), so that neighbours overlap by 32 bits:
@@ -83,7 +83,7 @@ impl Sum {
         }
     }
 
-    /// The double nearest to the exact sum, of two equally near ones the even one; `None` where
+    /// Returns the double nearest to the exact sum, of two equally near ones the even one; `None` where
     /// that would be an infinity (IEEE 754, 4.3.1 roundTiesToEven). A zero is positive.
     pub fn round(&self) -> Option<f64> {
         let (negative, digits) = self.magnitude()?;
@@ -106,7 +106,7 @@ impl Sum {
         (encoded < f64::INFINITY.to_bits()).then_some(if negative { -value } else { value })
     }
 
-    /// The sum in words that any process can make it of again, with [`of_words`](Self::of_words):
+    /// Returns the sum as words, from which [`of_words`](Self::of_words) makes it again in any process:
     /// digits of 32 bits, the lowest first, and a last one with the sign.
     pub fn to_words(&self) -> [i64; WORD_COUNT] {
         let mut sum = self.clone();
@@ -114,7 +114,8 @@ impl Sum {
         sum.chunks.map(|[digit, _]| digit)
     }
 
-    /// The sum of [`to_words`](Self::to_words); `None` if these are no such words.
+    /// Returns the sum of which [`to_words`](Self::to_words) made these words; `None` if they are no such
+    /// words.
     pub fn of_words(words: &[i64; WORD_COUNT]) -> Option<Sum> {
         let (top, digits) = words.split_last()?;
         let valid = digits.iter().all(|digit| (0..1 << 32).contains(digit))

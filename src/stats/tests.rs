@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::limits::BATCH_EVENTS_MAX;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, mpsc};
+use std::thread;
 
 fn count(shard: &mut Shard, user_id: &str, value: f64) {
     shard.stage(user_id.as_bytes(), value);
@@ -185,8 +186,8 @@ fn a_shard_has_one_owner() {
     statistics.shard(0);
 }
 
-/// Writers hand one another a token: whoever has it adds 1 through a worker, and the next takes
-/// it away again through another. A reader that ever sees anything but 0 or 1 saw an effect
+/// Two writers pass a token to each other. The first one adds 1 through a worker while it has the
+/// token; the second one takes it away again through another worker. A reader that ever sees anything but 0 or 1 saw an effect
 /// without its cause. Batches of two cancelling values must never show at all.
 #[test]
 fn no_reader_sees_an_effect_without_its_cause() {

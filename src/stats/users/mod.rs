@@ -12,6 +12,7 @@
 
 mod arena;
 mod hash;
+mod outcome;
 mod page_table;
 mod pages;
 mod prefetch;
@@ -21,6 +22,8 @@ mod stripe;
 
 pub use arena::stored_ids;
 pub(super) use hash::Keyed;
+pub use outcome::Lack;
+pub(super) use outcome::Outcome;
 
 use arena::Position;
 pub(super) use pages::PAGE_BYTES;
@@ -55,28 +58,6 @@ impl Positions {
     pub fn from_words(words: [u64; STRIPE_COUNT]) -> Positions {
         Positions(words)
     }
-}
-
-/// What became of an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was in the set.
-    Known,
-    /// It is now.
-    New,
-    /// It is not, for lack of something.
-    Refused(Lack),
-}
-
-/// What a new user cannot have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lack {
-    /// A place: there are as many users as may be.
-    Place,
-    /// Memory.
-    Memory,
-    /// Room on the disk.
-    Disk,
 }
 
 impl Users {

@@ -13,12 +13,12 @@
 use std::ptr::NonNull;
 
 use super::arena::{Arena, ArenaWriter, Position};
+use super::outcome::{Lack, Outcome};
 use super::page_table::{Arrays, ORDER_MAX, PageArray, PageTable};
 use super::pages::{Page, Pages};
 use super::prefetch::prefetch;
 use super::quota::Quota;
 use super::segment::{Fragment, Segment};
-use super::{Lack, Outcome};
 use crate::stats::sync::{Mutex, OwnLine, lock};
 
 /// A set of ids, in pages of a supply that outlives it.
