@@ -10,6 +10,7 @@ mod order;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;
 
 use std::fs;
 use std::path::{Path, PathBuf};
