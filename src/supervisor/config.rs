@@ -39,21 +39,7 @@ pub fn check(options: &Options) -> Result<String, String> {
 /// # Errors
 /// A message for the operator, if the limit of open files is too low.
 pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String> {
-    let descriptors_max =
-        descriptors::raise_limit().map_err(failed("cannot raise the limit of open files"))?;
-    let descriptors_max = usize::try_from(descriptors_max).unwrap_or(usize::MAX);
-    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * workers;
-    let room = descriptors_max.saturating_sub(reserved);
-    let connections_max = options.max_connections.unwrap_or(room);
-    let wanted = options.max_connections.unwrap_or(1);
-    if wanted > room {
-        let needed = reserved + wanted;
-        return Err(format!(
-            "the limit of open files is {descriptors_max}, too low for {} on {}: raise it to {needed} (ulimit -n {needed})",
-            count_of(wanted, "connection"),
-            count_of(workers, "worker"),
-        ));
-    }
+    let connections_max = connections_max(options, workers, 0)?;
     check_memory(workers)?;
     Ok(Config {
         workers,
@@ -71,6 +57,33 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
             linger: Duration::from_millis(LINGER_TIMEOUT_MS),
         },
     })
+}
+
+/// Returns the number of connections that there are descriptors for, or that the options ask for. `files`
+/// is the number of files that stay open besides.
+///
+/// # Errors
+/// A message for the operator, if the limit of open files is too low.
+pub(super) fn connections_max(
+    options: &Options,
+    workers: usize,
+    files: usize,
+) -> Result<usize, String> {
+    let descriptors_max =
+        descriptors::raise_limit().map_err(failed("cannot raise the limit of open files"))?;
+    let descriptors_max = usize::try_from(descriptors_max).unwrap_or(usize::MAX);
+    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * workers + files;
+    let room = descriptors_max.saturating_sub(reserved);
+    let wanted = options.max_connections.unwrap_or(1);
+    if wanted > room {
+        let needed = reserved + wanted;
+        return Err(format!(
+            "the limit of open files is {descriptors_max}, too low for {} on {}: raise it to {needed} (ulimit -n {needed})",
+            count_of(wanted, "connection"),
+            count_of(workers, "worker"),
+        ));
+    }
+    Ok(options.max_connections.unwrap_or(room))
 }
 
 /// Fails if the process cannot get the memory that a server with this number of workers begins with.

@@ -180,6 +180,12 @@ pub(super) fn close(shared: &app::Shared) {
     }
 }
 
+/// Returns the number of files of the state directory that are open. A lane stays open also where there
+/// are fewer workers by now.
+pub(super) fn open_files(shared: &app::Shared) -> usize {
+    shared.keeper().map_or(0, |keeper| 1 + keeper.figures().lanes)
+}
+
 /// Returns the configuration with the descriptors that workers may write.
 pub(super) fn with_journal(config: Config, shared: &app::Shared) -> Config {
     let descriptors = shared.keeper().and_then(|keeper| keeper.descriptors());

@@ -19,8 +19,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 
-use super::config::{cannot_resolve, cannot_start, config, failed, lack_of_memory};
-use super::keep::{Before, keep, with_journal};
+use super::config::{
+    cannot_resolve, cannot_start, config, connections_max, failed, lack_of_memory,
+};
+use super::keep::{Before, keep, open_files, with_journal};
 use super::wake::{Wake, is_stopped};
 use super::workers::start_workers;
 use crate::app::{self, live};
@@ -110,7 +112,8 @@ impl Origin {
         let (bound, before) = self.sockets(options, &config, &shared, signals)?;
         let address = bound.address();
         keep(options, &shared, config.workers, before)?;
-        let config = with_journal(config, &shared);
+        let connections_max = connections_max(options, config.workers, open_files(&shared))?;
+        let config = with_journal(Config { connections_max, ..config }, &shared);
         if config.sandbox {
             give_up_rights();
         }

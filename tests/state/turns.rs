@@ -85,3 +85,38 @@ fn a_successor_with_another_directory_or_none_leaves_the_service_where_it_was() 
     let server = Server::run(command(&[]).arg("--state").arg(&other));
     assert_eq!(server.count(), 1, "the other directory is as it was");
 }
+
+/// Lanes of earlier workers stay open, and are counted: the connections that a server allows are those
+/// that it has descriptors for.
+#[test]
+fn files_of_many_lanes_leave_descriptors_for_what_the_server_promises() {
+    let scratch = Scratch::new();
+    let server = Server::run(&mut scratch.command(&["--workers", "48"]));
+    count_one(&server, "a");
+    assert_eq!(server.stop().events, 1);
+    let mut command = scratch.command(&["--workers", "1"]);
+    let limit = libc::rlimit { rlim_cur: 128, rlim_max: 128 };
+    // SAFETY: setrlimit(2) reads one structure, which is there.
+    let lower = move || match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: setrlimit(2) may be called between fork and exec.
+    unsafe { command.pre_exec(lower) };
+    let mut server = Server::run(&mut command);
+    let line = server.line_with("connections_max=");
+    let max: usize = line.split("connections_max=").nth(1).unwrap().parse().unwrap();
+    let mut clients: Vec<_> = (0..max).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(event("b", 1.0).as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(server.once(&event("b", 1.0)).status, 503, "one more is refused, and told so");
+    server.restart();
+    for client in &mut clients {
+        client.send(event("b", 1.0).as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+    drop(clients);
+    assert_eq!(server.stop().events, 1 + 2 * max as u64);
+}
