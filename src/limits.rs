@@ -87,8 +87,9 @@ pub const ROUND_COST_MAX: u32 = 8_192;
 pub const TURN_COST: u32 = 64;
 /// Bytes of an answer that cost as much as an event.
 pub const COST_ANSWER_BYTES: usize = 256;
-/// Answers of one connection that are written before it has to read some.
-pub const TURN_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Answers of one connection that are written before it has to read some, without the last one of them:
+/// what [`TURN_COST_MAX`] allows.
+pub const TURN_ANSWER_BYTES_MAX: usize = TURN_COST_MAX as usize * COST_ANSWER_BYTES;
 /// Bytes of answers that wait for a commit, over all connections of a worker, before it is made.
 pub const ROUND_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Answers of one connection that the kernel holds beyond what is on its way to the peer; about two

@@ -91,20 +91,16 @@ impl Others {
     }
 
     /// Notes that the bytes appended to the buffer since the last call stand before the staged
-    /// request that will have the number `before`.
-    pub fn note(&mut self, account: &Account, before: u32) {
+    /// request that will have the number `before`. Returns how many bytes these are.
+    pub fn note(&mut self, account: &Account, before: u32) -> usize {
         let end = self.bytes.len();
-        match self.pieces.get_mut(account.piece as usize..).and_then(<[Piece]>::last_mut) {
+        let last = self.pieces.get_mut(account.piece as usize..).and_then(<[Piece]>::last_mut);
+        let start = last.as_ref().map_or(account.byte, |last| last.end);
+        match last {
             Some(last) if last.before == before => last.end = end,
-            Some(&mut Piece { end: start, .. }) => self.pieces.push(Piece { before, start, end }),
-            None => self.pieces.push(Piece { before, start: account.byte, end }),
+            _ => self.pieces.push(Piece { before, start, end }),
         }
-    }
-
-    /// Returns the number of bytes that wait for this account's connection.
-    #[inline]
-    pub fn account_bytes(&self, account: &Account) -> usize {
-        self.bytes.len() - account.byte
+        end - start
     }
 
     /// Returns the number of bytes that wait for all connections.

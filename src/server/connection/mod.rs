@@ -40,7 +40,7 @@ use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
 use crate::http::{ContentLimits, Exchange, Memo, Refusal, Replay, Step};
-use crate::limits::{COST_ANSWER_BYTES, LENT_BUFFER_BYTES, TURN_ANSWER_BYTES_MAX, TURN_COST_MAX};
+use crate::limits::{COST_ANSWER_BYTES, LENT_BUFFER_BYTES, TURN_COST_MAX};
 use crate::sys::clock::exact_ns;
 use phase::Phase;
 
@@ -375,8 +375,7 @@ impl<S: Stream> Connection<S> {
             if at == input.len() {
                 break (Stop::Starved, 0);
             }
-            let answer_bytes = desk.others.account_bytes(account);
-            if requests as i32 >= requests_max || answer_bytes >= TURN_ANSWER_BYTES_MAX {
+            if requests as i32 >= requests_max {
                 break (Stop::Budget, input.len() - at);
             }
             let (mut request, consumed) = match self.exchange.recall(&input[at..], desk.memo) {
@@ -397,15 +396,14 @@ impl<S: Stream> Connection<S> {
                 },
             };
             request.persistent &= !desk.draining;
-            let before_bytes = desk.others.bytes();
             let reply = desk.handler.request(&self.peer, &request, desk.others.buffer());
             requests += 1;
             at += consumed;
             match reply {
                 Reply::Staged => {}
                 Reply::Answered { cost } => {
-                    desk.others.note(account, desk.handler.staged());
-                    let cost = cost + answer_cost(desk.others.bytes() - before_bytes);
+                    let answer_bytes = desk.others.note(account, desk.handler.staged());
+                    let cost = cost + (answer_bytes / COST_ANSWER_BYTES) as u32;
                     // The request itself counts 1 already.
                     requests_max = requests_max.saturating_sub_unsigned(cost.saturating_sub(1));
                 }
@@ -492,9 +490,4 @@ impl<S: Stream> Connection<S> {
             self.activity = activity;
         }
     }
-}
-
-/// Returns what it costs to write and send these bytes of an answer, in events.
-fn answer_cost(bytes: usize) -> u32 {
-    (bytes / COST_ANSWER_BYTES) as u32
 }
