@@ -187,7 +187,10 @@ fn fail_while_serving(fsync: &str, inject: &str, number: u32) {
     let mut strace = strace.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let strace_lines = lines_of(strace.stderr.take().unwrap());
     let attached = strace_lines.recv_timeout(PATIENCE).is_ok_and(|line| line.contains("attached"));
-    assert!(attached, "strace does not attach");
+    if !attached {
+        strace.wait().unwrap();
+        return skip("strace may not attach to a running process: failing calls while serving");
+    }
     let begin = Instant::now();
     let (mut sent, mut answered) = (0, 0);
     let mut client = server.connect();
