@@ -1,6 +1,6 @@
 //! The Gregorian calendar: from a count of days to a date, for the log and the `Date` field.
 
-/// Year, month and day of the `day`-th day after 1970-01-01.
+/// Returns year, month and day of the `day`-th day after 1970-01-01.
 ///
 /// Howard Hinnant, "chrono-compatible low-level date algorithms" (`civil_from_days`): years are
 /// counted from March, so that a leap day is a year's last, in eras of 400 years.

@@ -1,6 +1,7 @@
 //! Every bound and time-out of the server, in one leaf that depends on nothing.
 //!
-//! Names end in their unit. What an operator may change is an option whose default stands here.
+//! Names end in their unit. Where an operator may change a bound, its option is in `options`, and the
+//! default is here.
 
 // The event body.
 
@@ -60,7 +61,7 @@ pub const HEADER_TIMEOUT_S_DEFAULT: u64 = 10;
 pub const BODY_TIMEOUT_S_DEFAULT: u64 = 30;
 /// A connection between two requests.
 pub const IDLE_TIMEOUT_S_DEFAULT: u64 = 75;
-/// A peer that does not read its answers, or fewer than [`WRITE_PROGRESS_BYTES_MIN`] of them.
+/// A peer that reads none of its answers, or fewer than [`WRITE_PROGRESS_BYTES_MIN`] of them.
 pub const WRITE_TIMEOUT_S_DEFAULT: u64 = 30;
 /// A stop, until what is still in flight is cut off.
 pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 10;
@@ -117,12 +118,13 @@ pub const WRITE_CHECKS: u32 = 4;
 pub const LINGER_TIMEOUT_MS: u64 = 2_000;
 /// Bytes a peer may still send after its last answer, which are thrown away.
 pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
-/// Clients of a worker that are at once told `503` and given time to read it; others are just closed.
+/// Clients of a worker that get `503` and time to read it, at the same time. Further ones get `503` and
+/// are closed at once.
 pub const REFUSED_LINGERING_MAX: usize = 16;
 /// How soon a client should come back after `503`.
 pub const RETRY_AFTER_S: u32 = 1;
-/// Connections lost in a row, each with an error of its own, before a worker stops to think that it
-/// is the network's fault, and makes the pause as well.
+/// Connections lost in a row, each with an error of its own, before a worker makes a pause too: such a
+/// run is hardly the fault of the network.
 pub const ACCEPT_LOSSES_MAX: u32 = 16;
 /// Pause before a listener that ran out of descriptors or memory tries again.
 pub const ACCEPT_RETRY_MS: u64 = 100;
@@ -145,7 +147,7 @@ pub const START_BYTES: usize = 88 * 1024 * 1024;
 /// For each worker: its stack, its poll loop and its buffers.
 pub const START_BYTES_PER_WORKER: usize = 3 * 1024 * 1024;
 
-// What options may ask for at most: beyond it, a number is a slip of the hand.
+// The largest numbers that options accept. A larger one is a typing error.
 
 /// Worker threads.
 pub const WORKERS_MAX: usize = 1_024;
@@ -279,8 +281,8 @@ pub const JOURNAL_GROWTH_WAIT_MS: u64 = 50;
 /// How soon growth is tried again after the disk was full.
 pub const JOURNAL_FULL_RETRY_MS: u64 = 1_000;
 
-/// How long a thread that learns of another one's failed write leaves it to that one to log the error and
-/// end the process.
+/// How long a thread waits after another thread's write has failed, so that the other one logs the error
+/// and ends the process.
 pub const FAILURE_CAUSE_WAIT_MS: u64 = 200;
 /// From one checkpoint to the next.
 pub const JOURNAL_CHECKPOINT_MS: u64 = 1_000;

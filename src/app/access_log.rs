@@ -1,9 +1,9 @@
 //! One line for each request to standard output, in the combined format of Apache and nginx.
 //!
-//! A line is made in two steps, since the answer may come later than the request: a [`Draft`] holds the
-//! place of the line, and is completed with the answer. Lines leave in the order of the requests. A
-//! worker gathers lines until its round is over, or until they are many, and passes them on in one
-//! piece; another thread writes them ([`log`]), so that no worker waits for standard output.
+//! A line is made in two steps, since the answer may come later than the request. A [`Draft`] keeps the
+//! place of the line; the answer completes it. Lines leave in the order of the requests. A
+//! worker gathers lines until its round is over or its buffer is full, and passes them on in one piece.
+//! Another thread writes them ([`log`]), so no worker waits for standard output.
 //!
 //! Long values are cut, which keeps each line below the size that a pipe takes in one piece.
 
@@ -18,7 +18,7 @@ use crate::limits::{
 };
 use crate::log;
 
-/// The access log of one worker.
+/// Writes the access log of one worker.
 pub struct AccessLog {
     /// Lines of requests since the last [`settle`](Self::settle), in the order of the requests.
     pending: Vec<Line>,
@@ -95,7 +95,7 @@ impl AccessLog {
     }
 
     /// Moves the lines of answered requests to the output, in the order of the requests. A request
-    /// without an answer by now gets none, and no line.
+    /// that has no answer at this point gets neither an answer nor a line.
     pub fn settle(&mut self) {
         let mut start = 0;
         for Line { answer_at, end, outcome } in self.pending.drain(..) {
@@ -121,12 +121,12 @@ impl AccessLog {
         }
     }
 
-    /// Appends what stands before the request line.
+    /// Appends the part before the request line.
     fn begin(&mut self, peer: &SocketAddr) {
         let _ = write!(self.text, "{} - - [{}] \"", peer.ip().to_canonical(), self.date);
     }
 
-    /// Appends what stands behind the request line.
+    /// Appends the part behind the request line.
     fn end(&mut self, fields: [Option<&[u8]>; 2]) -> Draft {
         self.text.push(b'"');
         let answer_at = self.text.len();
@@ -166,7 +166,7 @@ const fn method_name(method: Method) -> &'static str {
     }
 }
 
-/// Appends what a client sent. Bytes that could end the quotes or the line, or that are not ASCII, are
+/// Appends text of a client. Bytes that could end the quotes or the line, or that are not ASCII, are
 /// written as `\xHH`. A value that takes more than `bytes_max` is cut, and `...` stands for the rest.
 fn quote(lines: &mut Vec<u8>, value: &[u8], bytes_max: usize) {
     let start = lines.len();

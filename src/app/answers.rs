@@ -1,4 +1,4 @@
-//! How an answer is written: its head, its content, its line in the access log, its count.
+//! Writes answers: the head, the content, the line in the access log, and the count.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::http::{Content, Method, Persistence, Refusal, Request, Responses, Sta
 use crate::limits::RETRY_AFTER_S;
 use crate::server::Reply;
 
-/// What an answer costs whose route has no cost of its own, in events.
+/// The cost of an answer, in events, if its route has no cost of its own.
 const ANSWER_COST: u32 = 4;
 
 /// The media type of JSON texts.
 pub const JSON: &str = "application/json";
 
-/// What the answers of one worker have in common.
+/// Holds what the answers of one worker have in common.
 pub struct Answers {
     pub shared: Arc<Shared>,
     worker: usize,
@@ -29,8 +29,8 @@ pub struct Answers {
     statistics: Reading,
 }
 
-/// The statistics as the last answer showed them. It serves all requests of a turn: their connection
-/// sent them before the turn began, so a reading of any moment since then is right for each.
+/// Keeps the statistics that the last answer showed. One reading serves all requests of a turn: the
+/// client sent them before the turn began, so a reading of any moment since then is right for each.
 #[derive(Default)]
 struct Reading {
     json: Vec<u8>,
@@ -52,7 +52,7 @@ impl Answers {
         }
     }
 
-    /// Brings the dates to `unix_s`.
+    /// Sets the dates to `unix_s`.
     pub fn refresh(&mut self, unix_s: u64) {
         self.responses.refresh(unix_s);
         if let Some(access_log) = &mut self.access_log {
@@ -66,7 +66,8 @@ impl Answers {
         self.statistics.is_of_this_turn = false;
     }
 
-    /// Forgets the reading of the statistics if more requests than then are `committed` now.
+    /// Forgets the reading of the statistics if requests were committed since; `committed` is their number
+    /// now.
     pub fn follow_commit(&mut self, committed: u32) {
         if self.statistics.committed != committed {
             self.statistics.committed = committed;
@@ -80,7 +81,7 @@ impl Answers {
         &self.shared.request_meters[self.worker]
     }
 
-    /// Returns a clerk who answers `request`.
+    /// Returns a clerk that answers `request`.
     pub fn clerk<'c>(
         &'c mut self,
         row: Row,
@@ -122,7 +123,7 @@ impl Answers {
     }
 }
 
-/// Writes the answer to one request: one of its methods, once.
+/// Writes the answer to one request. The caller calls one of its methods, once.
 pub struct Clerk<'c> {
     answers: &'c mut Answers,
     /// Where the answer is counted.
@@ -143,7 +144,7 @@ impl Clerk<'_> {
         &self.answers.shared
     }
 
-    /// Answers. `fields` are whole further field lines.
+    /// Writes an answer. `fields` are whole further field lines.
     pub fn answer(self, status: Status, fields: &str, content: Content<'_>) -> Reply {
         let content = match content {
             Content::Bytes(media_type, bytes) if self.request.method == Method::Head => {
@@ -193,12 +194,12 @@ impl Clerk<'_> {
         reply
     }
 
-    /// Notes that the statistics have changed otherwise than by a commit.
+    /// Notes that the statistics have changed by something other than a commit.
     pub fn forget_reading(&mut self) {
         self.answers.forget_reading();
     }
 
-    /// Answers that something was wrong.
+    /// Answers with an error.
     pub fn error(self, status: Status, fields: &str, message: &str) -> Reply {
         let body = error_body(message);
         self.answer(status, fields, Content::Bytes(JSON, &body))

@@ -1,5 +1,5 @@
-//! The handler of one worker: finds the route of a request and passes the request on, an event to
-//! the intake, any other to the operator's answers.
+//! The handler of one worker. It finds the route of a request. It passes events to the intake, and all
+//! other requests to the operator's answers.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::event::EventError;
 use crate::http::{Content, Refusal, Request, Status};
 use crate::server::{Detached, Handler, Reply};
 
-/// The handler of one worker.
+/// Handles the requests of one worker.
 pub struct App {
     intake: Intake,
     answers: Answers,
@@ -37,8 +37,8 @@ impl App {
         }
     }
 
-    /// Answers every request but a valid event. Apart from it, since a server is flooded with events:
-    /// in one function with the rest each would cost 20 instructions more.
+    /// Answers every request except a valid event. This is a function of its own, because most requests
+    /// are events: in one function with the rest, each event would cost 20 instructions more.
     #[cold]
     #[inline(never)]
     fn request_other(
@@ -110,7 +110,7 @@ impl App {
         }
     }
 
-    /// Answers content that is no event.
+    /// Answers a request whose content is not an event.
     #[cold]
     fn request_malformed(
         &mut self,

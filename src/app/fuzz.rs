@@ -22,8 +22,9 @@ const DEEP_INPUT_BYTES_MAX: usize = 32 * 1024;
 /// left out of comparisons.
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// One connection's whole life. The first byte of the input seeds how it is cut, the second says
-/// how often the rest is repeated, so that short inputs make deep pipelines.
+/// Runs one connection from its begin to its end. The first byte of the input is the seed for the
+/// lengths of the pieces. The second byte is the number of repetitions of the rest, so that short inputs
+/// make deep pipelines.
 pub fn connection(input: &[u8]) {
     let [seed, repeats, input @ ..] = input else { return };
     // One in 16 is deep: they take their time.
@@ -76,7 +77,7 @@ fn run(input: &[u8], mut script: Script) -> ((Vec<u8>, Closed), u64) {
     ((answers, closed), shared.statistics.snapshot().events)
 }
 
-/// How many events the bytes hold, without sockets, turns or batches.
+/// Returns the number of events in the bytes, without sockets, turns or batches.
 fn model(input: &[u8]) -> u64 {
     let (mut input, mut events) = (input.to_vec(), 0);
     let mut exchange = Exchange::new(CONTENT_LIMITS);
@@ -101,7 +102,7 @@ fn model(input: &[u8]) -> u64 {
     events
 }
 
-/// How many events a body of `/events` counts.
+/// Returns the number of events that a body of `/events` counts.
 fn many(body: &[u8]) -> u64 {
     let (mut events, mut scratch) = (Events::new(body), Scratch::new());
     while let Some(event) = events.next(&mut scratch) {

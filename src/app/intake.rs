@@ -1,9 +1,8 @@
 //! Events on their way into the statistics: staged, committed, answered.
 //!
 //! A staged request is a group of the worker's shard: one event of `/event`, or all events of one
-//! `/events`. Nearly all requests get the usual answer, of which the intake keeps nothing. It keeps a
-//! note only for a request whose answer is not the usual one, and after a commit the numbers of
-//! those that were refused.
+//! `/events`. Nearly all requests get the usual answer; the intake keeps nothing for them. It keeps a note
+//! for each request with another answer, and after a commit the numbers of the refused requests.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -20,10 +19,10 @@ use crate::limits::{BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, SYNCED_BATCH_EVENTS
 use crate::log;
 use crate::stats::{Lack, Refusal, Shard};
 
-/// The staged requests of one worker.
+/// Holds the staged requests of one worker.
 pub(super) struct Intake {
     shard: Shard,
-    /// Where batches are kept before they are published, if they are.
+    /// The lane that keeps batches before they are published; `None` without a state directory.
     ledger: Option<LaneLedger>,
     /// Where the answers of `/event` and `/events` are counted.
     rows: Rows,
@@ -57,7 +56,7 @@ struct Note {
     kind: Kind,
 }
 
-/// What was staged.
+/// Names what was staged.
 #[derive(Clone, Copy)]
 enum Kind {
     /// An event of `/event`.
@@ -133,7 +132,7 @@ impl Intake {
     /// Stages all events in the content of `request`, as one group.
     ///
     /// # Errors
-    /// If there is nothing to stage; then nothing is.
+    /// If there is nothing to stage. Then nothing is staged.
     pub fn stage_many(
         &mut self,
         answers: &mut Answers,
@@ -176,7 +175,7 @@ impl Intake {
         self.ledger.is_some()
     }
 
-    /// Gives up the place where batches are kept; nothing is committed any more.
+    /// Gives the lane back. Nothing is committed any more.
     pub fn depart(&mut self) {
         self.ledger = None;
     }

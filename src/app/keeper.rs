@@ -2,8 +2,8 @@
 //!
 //! Each worker has a lane of the journal. Its state is what the worker's seat has counted (events and
 //! the exact sum), its records are the ids of users. A worker keeps each batch there before it
-//! publishes it (`stats::Ledger`), so nothing that a reader sees or a client is answered can be taken
-//! back by a crash.
+//! publishes it (`stats::Ledger`), so a crash cannot take back anything that a reader has seen or a
+//! client was answered.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ use crate::stats::sum::{Sum, WORD_COUNT};
 use crate::stats::{KeptTotals, Ledger, Recovering, Statistics};
 use crate::sys::sandbox::Rights;
 
-/// The status of a process that cannot keep what it counts.
+/// The exit status of a process that cannot keep its events.
 const EXIT_FAILURE: i32 = 1;
 
 /// The journal of a process and the lanes that no worker has.
@@ -77,12 +77,12 @@ impl Keeper {
     /// Makes a reset durable; returns the number of resets so far.
     ///
     /// # Errors
-    /// If it is not. The process must end.
+    /// If the reset is not durable. The process must end.
     pub(super) fn reset(&self) -> io::Result<u64> {
         self.journal.reset()
     }
 
-    /// Returns what an operator may want to see.
+    /// Returns the journal's figures for operators.
     pub fn figures(&self) -> Figures {
         self.journal.figures()
     }
@@ -95,7 +95,7 @@ impl Keeper {
     /// Makes what was committed so far durable, so that little is left to do at a change of process.
     ///
     /// # Errors
-    /// If it is not. The process must end.
+    /// If it is not durable. The process must end.
     pub fn checkpoint(&self) -> io::Result<()> {
         self.journal.checkpoint()
     }
@@ -223,7 +223,7 @@ impl Caller for OfStatistics {
     }
 }
 
-/// Ends the process if it is dropped by a panic: what was kept may not be what is published.
+/// Ends the process if a panic drops it: the kept state and the published state may differ then.
 pub(super) struct Whole;
 
 impl Drop for Whole {
@@ -276,7 +276,7 @@ fn write_state(totals: &KeptTotals) -> [u8; STATE_BYTES] {
     bytes
 }
 
-/// Reads a lane's state; an empty one is zero. `None` if these bytes are none.
+/// Reads a lane's state; an empty one is zero. Returns `None` if the bytes are not a state.
 fn read_state(bytes: &[u8]) -> Option<KeptTotals> {
     if bytes.is_empty() {
         return Some(ZERO);

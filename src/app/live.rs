@@ -1,6 +1,6 @@
-//! `/live`: what the dashboard shows, as server-sent events (WHATWG HTML, 9.2).
+//! `/live`: the data of the dashboard, as server-sent events (WHATWG HTML, 9.2).
 //!
-//! This file says what an event is. `server/streams.rs` sends the same event to all watchers, four
+//! This file writes an event. `server/streams.rs` sends the same event to all watchers, four
 //! times a second.
 
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use crate::sys::clock;
 /// Starts to serve watchers; to be called once.
 ///
 /// # Errors
-/// When no thread can be started.
+/// If no thread can be started.
 pub fn start(shared: &Arc<Shared>, confined: bool) -> io::Result<()> {
     let of_thread = Arc::clone(shared);
     shared.streams.start(Duration::from_millis(LIVE_TICK_MS), confined, move |line| {
@@ -25,13 +25,13 @@ pub fn start(shared: &Arc<Shared>, confined: bool) -> io::Result<()> {
     })
 }
 
-/// Appends the beginning of a stream: how soon a browser may come back when it ends.
+/// Appends the beginning of a stream: how soon a browser may reconnect after its end.
 pub(super) fn write_beginning(out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail.
     let _ = write!(out, "retry: {LIVE_RETRY_MS}\n\n");
 }
 
-/// One event: a line of JSON. Everything but the errors and the connections is of one instant.
+/// Appends one event, a line of JSON. Everything except the errors and the connections is of one instant.
 fn write_event(out: &mut Vec<u8>, shared: &Shared) {
     let snapshot = shared.statistics.snapshot();
     let now_ns = clock::exact_ns();

@@ -1,11 +1,11 @@
-//! What a worker counts of its requests.
+//! Counts the requests of a worker.
 
 use crate::event::{EventError, EventsCause, FrameError};
 use crate::http::Status;
 use crate::server::meters::Cell;
 use crate::stats::Lack;
 
-/// A row of the table of requests.
+/// Identifies a row of the table of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row(u8);
 
@@ -103,7 +103,7 @@ impl RequestMeters {
     }
 }
 
-/// Why the events of one request of `/events` were not counted.
+/// Names the reason why the events of one request of `/events` were not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchRefusal {
     /// An event, or the text around the events, is malformed.

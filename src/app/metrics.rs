@@ -13,12 +13,12 @@ use crate::server::streams::Streams;
 use crate::stats::Lack;
 use crate::sys::process::Source;
 
-/// How a page is written.
+/// Names the format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// The text format 0.0.4 of Prometheus, which everybody reads.
+    /// The text format 0.0.4 of Prometheus, which all its clients read.
     Text,
-    /// OpenMetrics 1.0, for those who ask for it.
+    /// OpenMetrics 1.0, for clients that ask for it.
     OpenMetrics,
 }
 
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// The media type; promtool and Prometheus ask for the version.
+    /// Returns the media type; promtool and Prometheus need the version.
     pub const fn media_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -44,7 +44,7 @@ impl Format {
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// A page of metrics under construction.
+/// Builds a page of metrics.
 struct Page {
     text: String,
     format: Format,
@@ -71,17 +71,17 @@ struct Family<'p> {
 }
 
 impl Family<'_> {
-    /// A sample without labels.
+    /// Appends a sample without labels.
     fn value(&mut self, value: impl Display) {
         self.part("", &[], value);
     }
 
-    /// A sample with labels, whose values need no escapes.
+    /// Appends a sample with labels. Their values must need no escapes.
     fn labelled(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
         self.part("", labels, value);
     }
 
-    /// A sample whose name goes on after the family's.
+    /// Appends a sample whose name is that of the family with a suffix.
     fn part(&mut self, suffix: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
         let _ = write!(self.page, "{}{suffix}", self.name);
         for (i, (label, text)) in labels.iter().enumerate() {
@@ -92,7 +92,7 @@ impl Family<'_> {
     }
 }
 
-/// A double as the text format has it, shortest that reads back the same.
+/// Appends a double in the text format: the shortest text that reads back as the same number.
 fn float(value: f64) -> String {
     ryu::Buffer::new().format(value).to_owned()
 }
@@ -132,8 +132,8 @@ fn write_statistics(page: &mut Page, shared: &Shared) {
     }
 }
 
-/// The sum can fall, and may be out of range, so that it is no counter. Prometheus keeps names in
-/// `_sum` for summaries, in which that is allowed, OpenMetrics does not allow it there.
+/// Writes the sum. It can fall and can be out of range, so it is no counter. Prometheus reserves names
+/// that end in `_sum` for summaries, where a falling sum is allowed; OpenMetrics does not allow it there.
 fn write_value_sum(page: &mut Page, events: u64, sum: f64) {
     const HELP: &str =
         "Exact sum of the values counted, rounded once; NaN beyond a double's range.";
@@ -147,7 +147,7 @@ fn write_value_sum(page: &mut Page, events: u64, sum: f64) {
     }
 }
 
-/// From readiness to an answer given to the kernel, as a histogram.
+/// Writes the times from readiness until the kernel has the answer, as a histogram.
 fn write_durations(page: &mut Page, meters: &[Meters]) {
     let total = |cell: &dyn Fn(&Durations) -> &Cell| {
         meters.iter().map(|meters| cell(&meters.durations).read()).sum::<u64>()
@@ -214,7 +214,7 @@ fn write_batches(page: &mut Page, meters: &[RequestMeters]) {
     }
 }
 
-/// How many requests were refused, by reason.
+/// Writes the numbers of refused requests, by reason.
 pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u64)> + '_ {
     let events = |cell: &dyn Fn(&RequestMeters) -> &Cell| {
         shared.request_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
@@ -334,8 +334,8 @@ fn write_logs(page: &mut Page) {
     }
 }
 
-/// The metrics that the Prometheus client libraries have for every process; none where `/proc` is
-/// not there to tell.
+/// Writes the metrics that the Prometheus client libraries have for every process. Writes none where
+/// there is no `/proc`.
 fn write_process(page: &mut Page, source: Option<&Source>) {
     if let Some(Ok(process)) = source.map(Source::read) {
         page.family("process_cpu_seconds_total", "counter", "Processor time used, in seconds.")

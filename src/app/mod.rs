@@ -1,16 +1,16 @@
-//! The one room that knows both HTTP and statistics: what each route answers.
+//! Joins HTTP and statistics: the answer of each route. No other room depends on both.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`routes`] | which routes there are: one row each |
+//! | [`routes`] | the table of routes, one row for each |
 //! | `front` | from a request to the file that answers it |
 //! | `intake` | events: staged, committed, answered |
-//! | `operator` | what people and their tools ask for |
-//! | `answers`, `json` | how an answer is written |
+//! | `operator` | requests of operators and their tools |
+//! | `answers`, `json` | the text of answers |
 //! | [`live`], `page` | the dashboard and what feeds it |
-//! | `meters`, `metrics`, `access_log` | what is counted and told to operators |
+//! | `meters`, `metrics`, `access_log` | the counts of requests, and what operators see of them |
 //! | [`keeper`] | the statistics on disk |
-//! | `shared` | what all of them share |
+//! | `shared` | the data that all handlers share |
 
 mod access_log;
 mod answers;

@@ -1,4 +1,4 @@
-//! What people and their tools ask for: statistics, health, metrics, the dashboard.
+//! Answers operators and their tools: statistics, health, metrics, the dashboard.
 
 use std::sync::atomic::Ordering;
 
@@ -101,23 +101,23 @@ pub(super) fn options(clerk: Clerk<'_>, methods: &str) -> Reply {
     clerk.answer(Status::NoContent, &format!("Allow: {methods}\r\n"), Content::Empty)
 }
 
-/// Answers a method that the resource does not take; it takes `methods`.
+/// Answers a request with a method that the resource does not take; it takes `methods`.
 pub(super) fn method_not_allowed(clerk: Clerk<'_>, methods: &str) -> Reply {
     let message = format!("This path does not take that method; it takes {methods}.");
     clerk.error(Status::MethodNotAllowed, &format!("Allow: {methods}\r\n"), &message)
 }
 
-/// Answers a path at which nothing stands.
+/// Answers a request for a path without a route.
 pub(super) fn nothing(clerk: Clerk<'_>, message: &str) -> Reply {
     clerk.error(Status::NotFound, "", message)
 }
 
-/// Answers a method that HTTP does not define.
+/// Answers a request with a method that HTTP does not define.
 pub(super) fn not_implemented(clerk: Clerk<'_>) -> Reply {
     clerk.error(Status::NotImplemented, "", "This server does not know that method.")
 }
 
-/// Answers content that has a coding.
+/// Answers a request whose content has a coding.
 pub(super) fn coded_content(clerk: Clerk<'_>) -> Reply {
     let message = "Content must not have a Content-Encoding other than identity.";
     clerk.error(Status::UnsupportedMediaType, "Accept-Encoding: identity\r\n", message)

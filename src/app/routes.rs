@@ -20,14 +20,14 @@ pub struct Route {
     pub methods: Methods,
     /// How its requests are answered.
     pub(super) service: Service,
-    /// What a request costs beside the bytes of its answer, in events (70 ns), as measured. Where
+    /// The cost of a request beside the bytes of its answer, in events (70 ns), as measured. Where
     /// requests are staged, the server charges 1 for each.
     cost: u32,
     /// Whether the text of `404` names it.
     suggested: bool,
 }
 
-/// How the requests of a route are answered.
+/// Names the way in which the requests of a route are answered.
 pub(super) enum Service {
     /// Content is an event: it is staged, and answered after the commit.
     Event,
@@ -129,7 +129,7 @@ pub static ROUTES: [Route; 9] = [
     },
 ];
 
-/// What the server takes anywhere, for `OPTIONS *`.
+/// The methods that some route takes, for `OPTIONS *`.
 const SERVER_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
 /// A place in [`ROUTES`].
@@ -155,14 +155,14 @@ impl RouteNumber {
     }
 }
 
-/// What a request asks for.
+/// Names what a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
     /// A route, with a method that it takes.
     Found(RouteNumber),
     /// `OPTIONS` of a route, or of the server as a whole (`*`, RFC 9110, 9.3.7).
     Options(Option<RouteNumber>),
-    /// Nothing stands at this path.
+    /// There is no route with this path.
     NotFound,
     /// The route does not take this method (RFC 9110, 15.5.6); a target without a path has no route.
     MethodNotAllowed(Option<RouteNumber>),

@@ -1,4 +1,4 @@
-//! What the handlers of all workers share.
+//! The data that the handlers of all workers share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,18 +16,18 @@ use crate::server::streams::Streams;
 use crate::stats::Statistics;
 use crate::sys::{clock, process};
 
-/// What the handlers of all workers share.
+/// Holds the data that the handlers of all workers share.
 pub struct Shared {
     /// The statistics.
     pub statistics: Arc<Statistics>,
-    /// What the server counts, a row for each worker.
+    /// The counts of the server, a row for each worker.
     pub server_meters: Arc<[Meters]>,
     pub(super) request_meters: Box<[RequestMeters]>,
     /// The rows of the request meters that are in use, with their labels.
     pub(super) rows: Box<[(Row, &'static str)]>,
     /// The statistics on disk, if there is a state directory.
     keeper: Mutex<Option<Arc<Keeper>>>,
-    /// Who watches the dashboard.
+    /// The watchers of the dashboard.
     pub(super) streams: Arc<Streams>,
     /// When the process began to serve, on the clock of [`clock::exact_ns`].
     pub(super) started_ns: u64,
@@ -38,7 +38,7 @@ pub struct Shared {
     pub(super) draining: AtomicBool,
     /// Whether the stop is announced, see [`announce_stop`](Shared::announce_stop).
     stop_announced: AtomicBool,
-    /// Where a scrape reads of the process; `None` where there is no `/proc`.
+    /// The source of the metrics of the process; `None` where there is no `/proc`.
     pub(super) process: Option<process::Source>,
 }
 

@@ -4,14 +4,14 @@
 //! one event. So an event is a group of its own unless it is marked as one that follows the event
 //! before it, and a batch without such marks is counted without looking for groups.
 //!
-//! The bytes of a request are gone before its batch is published. So the batch copies each id, one
+//! The bytes of a request are overwritten before its batch is published. So the batch copies each id, one
 //! behind another, and hashes it while it is in the cache. Nothing here is shared.
 
 use std::ops::Range;
 
 use crate::limits::{BATCH_EVENTS_MAX, USER_ID_BYTES_MAX};
 
-/// Events in the order of their arrival.
+/// Holds events in the order of their arrival.
 pub(super) struct Batch {
     events: Vec<Staged>,
     /// How many of the events follow the one before in its group.

@@ -17,7 +17,7 @@ use super::sum::Sum;
 use super::totals::{Mark, Totals};
 use super::users::{Positions, Users};
 
-/// The state at one instant. Totals are at hand; ids are read when they are needed.
+/// Holds the state at one instant. It has the totals; it reads the ids when they are needed.
 pub struct Cut {
     seats: Box<[Counted]>,
     resets: u64,
@@ -25,7 +25,7 @@ pub struct Cut {
     ends: Positions,
 }
 
-/// What one seat has counted, or all of them together.
+/// Holds what one seat has counted, or all of them together.
 #[derive(Clone, Debug)]
 pub struct Counted {
     /// Events.
@@ -60,8 +60,8 @@ impl Counted {
 }
 
 impl Statistics {
-    /// Takes a cut at an instant between call and return. Waits for no more than the batches that
-    /// are just being committed, and for snapshots that came before.
+    /// Takes a cut at an instant between call and return. Waits only for the batches that are being
+    /// committed at this moment, and for earlier snapshots.
     pub fn cut(&self) -> Cut {
         let mut seats = Vec::with_capacity(self.sections.seat_count());
         let (users, ends, resets) = self.sections.instant(|instant| {

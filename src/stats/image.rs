@@ -1,7 +1,7 @@
 //! A [`Cut`] as bytes: for a successor, and for a file. All numbers are little-endian.
 //!
-//! An image is a list of *blocks*. Each is checked for itself, so that an image is taken in while it
-//! arrives, in memory for one block.
+//! An image is a list of *blocks*. Each has a checksum of its own, so the reader takes an image in while
+//! it arrives, and needs memory for one block only.
 //!
 //! ```text
 //! block
@@ -34,7 +34,7 @@ use super::sum::{Sum, WORD_COUNT};
 use super::users::{self, Keyed, Outcome, Positions, stored_ids};
 use crate::limits::IMAGE_IDS_BYTES;
 
-/// What is wrong with an image.
+/// Describes what is wrong with an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged(pub &'static str);
 
@@ -70,7 +70,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// An image of which nothing is written yet.
+    /// Returns the writer of an image of which nothing is written yet.
     pub fn new() -> Writer {
         Writer { blocks: 0, last: None }
     }
@@ -156,8 +156,8 @@ pub struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    /// A reader that adds an image to statistics, which must be zero. After an error they are of no
-    /// use.
+    /// Returns a reader that adds an image to `statistics`, which must be zero. After an error they must
+    /// not be used.
     pub fn new(statistics: &'s Statistics) -> Reader<'s> {
         Reader { statistics, blocks: 0, complete: false }
     }
@@ -196,7 +196,7 @@ impl<'s> Reader<'s> {
 /// Returns the number of bytes of the block that begins with `header`.
 ///
 /// # Errors
-/// If a block cannot be so long.
+/// If this is longer than any block.
 pub fn block_bytes(header: &[u8; HEADER_BYTES]) -> Result<usize, Damaged> {
     let length = header[4..8].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     match usize::try_from(length) {
@@ -268,7 +268,7 @@ fn write_totals(block: &mut Vec<u8>, total: &Counted, resets: u64) {
 }
 
 impl Statistics {
-    /// Takes in ids, beyond the limit of users too, which binds those who come later.
+    /// Takes in ids, also beyond the limit of users. The limit applies to later users.
     fn take_ids(&self, ids: &[u8]) -> Result<(), Damaged> {
         let mut ids = stored_ids(ids).peekable();
         while ids.peek().is_some() {

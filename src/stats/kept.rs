@@ -1,6 +1,6 @@
-//! Commits of batches that are kept, on a disk say, before they are published.
+//! Commits of batches that are kept, on a disk for example, before they are published.
 //!
-//! A crash must not take back what a reader has seen or a client was answered. So a batch is *kept*
+//! A crash must not take back anything that a reader has seen or a client was answered. So a batch is *kept*
 //! first and published second:
 //!
 //! ```text
@@ -15,8 +15,8 @@
 //! id; the set takes it once.
 //!
 //! **Resets.** A reset may come between the steps. Step 3 sees that the number of resets has changed,
-//! publishes nothing, and the batch begins anew. The ledger is told the number, so that what it kept
-//! for the former one does not count.
+//! publishes nothing, and the commit begins anew. The ledger gets the number of resets with each batch, so
+//! batches that it kept for an earlier number do not count.
 //!
 //! An id is found new at most once in a batch, so the ledger grows with users and never with events.
 
@@ -31,7 +31,7 @@ use super::totals::{Mark, Refusal};
 use super::users::Lack;
 use crate::limits::SECTION_EVENTS_MAX;
 
-/// Where one worker's batches are kept.
+/// Keeps one worker's batches.
 pub trait Ledger {
     /// A place between two ids of the open batch.
     type Point: Copy;
@@ -51,7 +51,7 @@ pub trait Ledger {
     fn keep(&mut self, totals: &KeptTotals) -> io::Result<Mark>;
 }
 
-/// What one worker has counted, as its ledger keeps it.
+/// Holds the totals of one worker, as its ledger keeps them.
 #[derive(Clone, Debug)]
 pub struct KeptTotals {
     /// Events.
@@ -60,7 +60,7 @@ pub struct KeptTotals {
     pub sum: Sum,
 }
 
-/// The memory of one worker's commits, used again and again.
+/// Holds the memory that all commits of one worker use.
 pub(super) struct Keeping {
     newcomers: Newcomers,
     totals: KeptTotals,
@@ -70,7 +70,7 @@ pub(super) struct Keeping {
 /// The statistics were reset while a batch was being committed.
 struct WasReset;
 
-/// What became of the search for new ids.
+/// Tells how far the search for new ids came.
 enum Found {
     /// All events were looked at.
     All,
@@ -243,7 +243,7 @@ impl<L: Ledger> Attempt<'_, L> {
         })
     }
 
-    /// Step 2: keeps the new ids and the totals that are to be.
+    /// Step 2: keeps the new ids, and the totals as they will be.
     fn keep(&mut self) -> io::Result<Mark> {
         let (batch, totals) = (self.batch, &mut self.keeping.totals);
         let mut refused = self.refused.iter().map(|refusal| refusal.group as usize).peekable();
@@ -261,7 +261,7 @@ impl<L: Ledger> Attempt<'_, L> {
         self.ledger.keep(totals)
     }
 
-    /// Step 3: publishes what is kept.
+    /// Step 3: publishes the kept batch.
     fn publish(&mut self, mark: Mark) -> Result<(), WasReset> {
         let (batch, keeping) = (self.batch, &*self.keeping);
         self.statistics.in_section(self.worker, |totals, resets, users| {

@@ -1,6 +1,6 @@
-//! Statistics that were kept by an earlier process, taken in before anything is counted.
+//! Takes in the statistics that an earlier process kept, before anything is counted.
 //!
-//! Ids come in any order, from many threads at once, and some more than once. Totals come for each seat.
+//! Ids come in any order, from many threads at once, and some more than once. Each seat has its totals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,16 +19,16 @@ pub struct Recovering {
 }
 
 impl Statistics {
-    /// Begins to take in what was kept.
+    /// Begins to take in kept statistics.
     pub fn recover(&self) -> Recovering {
         let users = self.sections.instant(|instant| instant.with_shared(Arc::clone));
         let (new, lacks_memory) = (AtomicU64::new(0), AtomicBool::new(false));
         Recovering { users, hash: self.hash, new, lacks_memory }
     }
 
-    /// Ends it: takes in the totals of the seats, each with its mark, those of the workers first, and
+    /// Ends the recovery: takes in the totals of the seats, each with its mark, those of the workers first, and
     /// the number of resets. What belongs to no worker is in `rest`. Returns false if there was not
-    /// memory enough for all ids.
+    /// enough memory for all ids.
     pub fn finish_recovery(
         &self,
         recovering: Recovering,

@@ -15,7 +15,7 @@ use super::totals::Refusal;
 use super::users::Keyed;
 use crate::limits::BATCH_EVENTS_MAX;
 
-/// A worker's access to the statistics. Staged events are lost when it is dropped.
+/// Gives one worker access to the statistics. Staged events are lost when it is dropped.
 pub struct Shard {
     statistics: Arc<Statistics>,
     worker: usize,
@@ -92,7 +92,8 @@ impl Shard {
     /// Keeps all that is staged in `ledger`, then publishes it as [`commit`](Self::commit) does.
     ///
     /// # Errors
-    /// If it could not be kept. Then nothing of it is published, and the ledger must not be used again.
+    /// If the batch could not be kept. Then nothing of it is published, and the ledger must not be used
+    /// again.
     pub fn commit_kept(&mut self, ledger: &mut impl Ledger) -> io::Result<Refused<'_>> {
         self.refused.clear();
         if self.batch.group_count() > 0 {
@@ -121,7 +122,7 @@ impl Drop for Shard {
     }
 }
 
-/// A group that is being staged; forgotten when it is dropped before [`close`](Self::close).
+/// Stages a group. Forgets it if it is dropped before [`close`](Self::close).
 pub struct OpenGroup<'s> {
     shard: &'s mut Shard,
     events: usize,

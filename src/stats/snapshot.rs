@@ -1,6 +1,6 @@
 //! The statistics at one instant.
 
-/// What had been counted at one instant; all fields describe the same set of events.
+/// Holds the numbers at one instant. All fields describe the same set of events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Events.
@@ -15,8 +15,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The sum divided by the number of events, in double arithmetic; 0.0 when nothing was
-    /// counted, `None` where the sum is.
+    /// Returns the sum divided by the number of events, in double arithmetic; 0.0 if nothing was
+    /// counted, `None` if the sum is `None`.
     pub fn average(&self) -> Option<f64> {
         match self.events {
             0 => Some(0.0),

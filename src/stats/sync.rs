@@ -1,8 +1,9 @@
-//! The primitives this room shares memory with, by one name: std's, or loom's in a model.
+//! The primitives with which this room shares memory. Each has one name for two types: std's, or loom's
+//! in a model.
 //!
-//! A model (`RUSTFLAGS="--cfg loom"`) runs the very code that is shipped; what differs is only
-//! where these names lead. `UnsafeCell` lends its contents to a closure since that is how loom
-//! sees when an access begins and ends.
+//! A model (`RUSTFLAGS="--cfg loom"`) runs the code that is shipped. Only the types behind
+//! these names differ. `UnsafeCell` lends its contents to a closure, so that loom sees when an access
+//! begins and ends.
 
 #[cfg(not(all(test, loom)))]
 pub(super) use self::real::*;
@@ -45,13 +46,13 @@ mod real {
     }
 }
 
-/// Takes a mutex whether or not a thread has panicked while holding it: nothing in this room
-/// leaves what a mutex guards half changed, so that poison would only spread one panic to all.
+/// Takes a mutex, also after a thread has panicked while holding it. No code in this room leaves the data
+/// behind a mutex half changed, so poison would only spread one panic to all threads.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Waiting for another thread to finish something short.
+/// Waits for another thread to finish something short.
 #[derive(Default)]
 pub(super) struct Backoff {
     turns: u32,

@@ -13,7 +13,7 @@ use crate::limits::BATCH_EVENTS_MAX;
 /// Identifies a kept batch to the ledger; all zeros before the first one.
 pub type Mark = [u64; 3];
 
-/// What a worker has counted.
+/// Holds what a worker has counted.
 #[derive(Clone)]
 pub(super) struct Totals {
     pub events: u64,
@@ -91,7 +91,7 @@ impl Totals {
     }
 }
 
-/// A group of which nothing was counted.
+/// Names a group of which nothing was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Its number, from 0 in the order of staging.

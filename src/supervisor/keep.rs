@@ -17,9 +17,9 @@ use crate::server::Config;
 use crate::stats::Recovering;
 use crate::sys::files;
 
-/// What was before this process.
+/// Names what was before this process.
 pub(super) enum Before {
-    /// Nothing that counts.
+    /// No server.
     Nothing,
     /// A server that hands over, with its journal if it has one.
     Server(Option<JournalLuggage>),
@@ -93,7 +93,7 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
         .map_err(|error| Refusal::of(directory.display().to_string(), attempt, error).to_string())
 }
 
-/// Makes a damaged directory whole, without what is damaged. Logs each loss before anything is changed.
+/// Makes a damaged directory usable again, without the damaged parts. Logs each loss before anything is changed.
 fn salvage(storage: &Directory) -> Result<(), String> {
     let lost = |loss: &Loss| {
         log::error("lost from the state directory", &[("path", &loss.path), ("what", &loss.what)])
@@ -158,7 +158,7 @@ pub(super) fn pack(shared: &app::Shared) -> io::Result<Option<Packed>> {
     keeper.ok_or_else(|| io::Error::other("a worker has not given its lane back"))?.pack().map(Some)
 }
 
-/// Goes on with a journal that was packed in vain.
+/// Goes on with a journal that was packed for a successor that does not serve.
 ///
 /// # Errors
 /// A message for the operator.
@@ -172,7 +172,7 @@ pub(super) fn resume(
     go_on(recovered, shared.statistics.recover(), options, shared, workers)
 }
 
-/// Ends cleanly, after the workers. A failure has no effect on what was answered, and is logged.
+/// Closes the journal, after the workers have ended. Logs a failure, which has no effect on any answer.
 pub(super) fn close(shared: &app::Shared) {
     let Some(keeper) = shared.take_keeper() else { return };
     if let Err(error) = keeper.close() {

@@ -1,7 +1,7 @@
 //! The life of one process: start, signals, restart, stop.
 //!
 //! The main thread waits for operators, for the service manager and for the end of the workers, and
-//! acts on what comes. It never sees a byte that a client has sent.
+//! acts on these events. It never reads bytes that a client has sent.
 
 mod config;
 mod keep;
@@ -43,11 +43,11 @@ use state::Supervisor;
 use stop::Cause;
 use wake::{Phase, Post, Wake, is_stop};
 
-/// What the main thread does next.
+/// Names what the main thread does next.
 enum Next {
     /// It goes on serving.
     Serve,
-    /// It ends: there is nothing more to do.
+    /// It ends.
     End,
 }
 
@@ -100,7 +100,7 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     supervisor.serve()
 }
 
-/// Launches the process that starts a successor, unless there can be none.
+/// Launches the process that starts a successor, unless this process may have none.
 fn launch_starter(options: &Options, path: &Path, place: Place) -> Option<Starter> {
     if let Place::Last(_) = place {
         return None;
@@ -120,7 +120,7 @@ fn launch_starter(options: &Options, path: &Path, place: Place) -> Option<Starte
 }
 
 /// Starts the thread that fetches signals, when it is told to: until the process serves, the main
-/// thread asks for them at certain steps. The thread is there before, because nothing may fail then.
+/// thread asks for them at certain steps. The thread is started earlier, because nothing may fail then.
 fn fetch(
     signals: &Arc<Signals>,
     woken: &Arc<Mailbox<Wake>>,

@@ -1,7 +1,7 @@
-//! What stands above this process: may another process take its place?
+//! The parent of this process, which decides whether another process may take its place.
 //!
-//! A restart ends this process and leaves its successor behind. Where the end of this process is the
-//! end of the service, that would lose everything, so that a restart is refused:
+//! A restart ends this process and leaves its successor behind. Where the service ends with this process,
+//! that would lose everything. So a restart is refused for
 //!
 //! - process 1 of a PID namespace, such as the only process of a container: the kernel ends all
 //!   others with it;
@@ -15,7 +15,7 @@
 use std::os::unix::process::parent_id;
 use std::{env, fs, process};
 
-/// What stands above this process.
+/// Names what is above this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A shell, a service manager that is told of successors, or nothing.
@@ -28,7 +28,7 @@ pub(super) enum Place {
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 impl Place {
-    /// Finds out; to be called early, since a parent may end.
+    /// Finds the place of this process. Must be called early, since a parent may end.
     pub fn find() -> Place {
         let namespace = fs::read_link("/proc/self/ns/pid");
         let facts = Facts {

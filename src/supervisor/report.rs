@@ -1,4 +1,4 @@
-//! The lines that an operator waits for: that the server listens, and the final statistics.
+//! Prints the two lines that an operator waits for: the address of the server, and the final statistics.
 
 use super::config::count_of;
 use crate::app;
@@ -7,8 +7,8 @@ use crate::log;
 use crate::server::Config;
 use crate::sys::signals::Fatal;
 
-/// Prints that the server listens at `url`. `is_limited` is whether the limit of open files, and not
-/// the operator, decides how many connections there may be.
+/// Prints that the server listens at `url`. `is_limited` is true if the limit of open files, and not
+/// the operator, sets the number of connections.
 pub(super) fn say_listening(url: &str, config: &Config, is_limited: bool) {
     let Config { workers, connections_max, .. } = *config;
     log::say(

@@ -1,8 +1,8 @@
-//! A restart on request: this process's successor is started, gets everything, and serves.
+//! A restart on request: this process has its successor started, hands everything over, and ends.
 //!
-//! A thread of its own hands over. The main thread goes on to give signs of life and to listen to
-//! signals meanwhile: a stop that comes in between is carried out by the process that then has the
-//! state, see [`handover`](crate::handover).
+//! A thread of its own hands over. Meanwhile the main thread goes on to give signs of life and to listen to
+//! signals. If a stop is asked for in between, the process that has the state at that moment carries it
+//! out, see [`handover`](crate::handover).
 
 use std::io;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) enum Restart {
     Succeeded(Offer),
 }
 
-/// What the thread that hands over needs.
+/// Holds what the thread that hands over needs.
 struct HandOver<'h> {
     offer: &'h Offer,
     starter: &'h Starter,
@@ -134,7 +134,7 @@ impl Supervisor<'_> {
     }
 }
 
-/// Takes care of signals and signs of life while another thread hands over. Returns whether the
+/// Handles signals and gives signs of life while another thread hands over. Returns whether the
 /// process was told to stop.
 fn attend(post: &mut Post, offer: &Offer, on_terminal: bool, hand_over: &HandOver<'_>) -> bool {
     let end = Instant::now() + Duration::from_millis(HANDOVER_TIMEOUT_MS + HANDOVER_PAUSE_MS);
@@ -172,7 +172,7 @@ fn attend(post: &mut Post, offer: &Offer, on_terminal: bool, hand_over: &HandOve
 }
 
 impl HandOver<'_> {
-    /// Hands over, and tells the main thread of each step that it must know of.
+    /// Hands over, and reports the steps to the main thread that concern it.
     fn run(&self) -> Outcome {
         let _end = Announce(self.woken);
         let started = Successor::start(self.offer, self.starter, self.workers);
@@ -231,7 +231,7 @@ fn keep_service(what: &str, error: &io::Error) -> Outcome {
     Outcome::Kept(None)
 }
 
-/// Tells the main thread, when it is dropped, that the hand-over has ended; so also after a panic.
+/// Reports to the main thread that the hand-over has ended, when it is dropped; so also after a panic.
 struct Announce<'h>(&'h Mailbox<Wake>);
 
 impl Drop for Announce<'_> {

@@ -5,7 +5,7 @@
 //! 2  statistics      zero
 //! 3  sockets         opened, passed by the service manager, or handed over; a predecessor hands
 //!                    over its statistics too
-//! 4  threads         they wait; everything that can fail has not failed by now
+//! 4  threads         started, but they wait; nothing that comes after this can fail
 //! 5  take over       from a predecessor, which keeps the service if anything failed
 //! 6  serve           the threads go on
 //! ```
@@ -122,7 +122,7 @@ impl Origin {
         Ok(Started { config, shared, server, address, connections_come: false })
     }
 
-    /// The number of workers: each listening socket of a predecessor needs one, since clients may
+    /// Returns the number of workers: each listening socket of a predecessor needs one, since clients may
     /// wait in its queue.
     fn workers(&self, options: &Options) -> usize {
         match self {
@@ -170,7 +170,7 @@ impl Origin {
         }
     }
 
-    /// Does what can wait until this process serves. Returns whether a predecessor still sends
+    /// Does the work that can wait until this process serves. Returns whether a predecessor still sends
     /// connections.
     fn settle_in(self, woken: &Arc<Mailbox<Wake>>, confined: bool) -> bool {
         let Origin::Predecessor(mut predecessor) = self else { return false };

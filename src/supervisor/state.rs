@@ -1,4 +1,4 @@
-//! A process that serves: what it consists of, as its main thread sees it.
+//! The state of a process that serves, as its main thread uses it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::server::{Config, Server};
 use crate::sys::signals::Signals;
 use crate::sys::starter::Starter;
 
-/// A process that serves.
+/// Holds the parts of a process that serves.
 pub(super) struct Supervisor<'o> {
     pub options: &'o Options,
     pub config: Config,
@@ -26,7 +26,7 @@ pub(super) struct Supervisor<'o> {
     pub starter: Option<Starter>,
     /// The path of the program that it starts, for the log.
     pub program: PathBuf,
-    /// What stands above this process, which decides whether it may be succeeded.
+    /// What is above this process. It decides whether the process may have a successor.
     pub place: Place,
     /// Whether it was started on a terminal, whose end is then the end of the process.
     pub on_terminal: bool,

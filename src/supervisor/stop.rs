@@ -1,5 +1,5 @@
-//! The end of a process: clients are told, what is in flight is finished within bounds, and then
-//! everything ends.
+//! The end of a process: it tells its clients, finishes the requests in flight within a bounded time, and
+//! ends.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::limits::STOP_PATIENCE_MS;
 use crate::log;
 use crate::sys::signals::Signal;
 
-/// Who told this process to stop.
+/// Names the sender of the order to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// A signal to this process.
@@ -36,7 +36,7 @@ impl Further {
 }
 
 impl Supervisor<'_> {
-    /// Stops serving: what is in flight is answered, and the final statistics are printed.
+    /// Stops serving: answers the requests in flight, and prints the final statistics.
     pub(super) fn stop(&mut self, cause: Cause) {
         self.post.manager.stopping();
         let mut further = Further { is_echo: cause == Cause::PassedOn };
@@ -126,7 +126,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Lets what is in flight come to its end, for the drain time-out at the most.
+    /// Lets the requests in flight end, for the drain time-out at the most.
     fn finish(&mut self, successor: Option<&Offer>, further: &mut Further) {
         let deadline = Instant::now() + self.options.drain_timeout;
         while !self.post.has_ended(self.generation) {

@@ -1,4 +1,4 @@
-//! What the main thread waits for, and how it waits.
+//! The events that the main thread waits for, and the wait.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(super) enum Wake {
     HandOverEnded,
 }
 
-/// What the process is busy with, which decides what a sign of life to the service manager means.
+/// Names the phase of the process, which decides what a sign of life to the service manager means.
 #[derive(Clone, Copy)]
 pub(super) enum Phase<'p> {
     /// All workers go round their loops.
@@ -39,7 +39,7 @@ pub(super) enum Phase<'p> {
     Ending(Instant),
 }
 
-/// Where the main thread waits for events.
+/// Collects events for the main thread.
 pub(super) struct Post {
     pub woken: Arc<Mailbox<Wake>>,
     pub manager: Manager,
@@ -49,13 +49,13 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// A post at which the events of `woken` come in.
+    /// Returns a post for the events that come into `woken`.
     pub fn new(woken: Arc<Mailbox<Wake>>) -> Post {
         let watchdog = service::watchdog_interval().map(Watchdog::new);
         Post { woken, manager: Manager::of_environment(), watchdog, ended: None }
     }
 
-    /// Waits for the next event, for ever or until `deadline`; `None` when that is over. Gives the
+    /// Waits for the next event, until `deadline` if there is one. Returns `None` after the deadline. Gives the
     /// service manager its signs of life meanwhile.
     pub fn next(&mut self, deadline: Option<Instant>, phase: Phase<'_>) -> Option<Wake> {
         loop {
@@ -97,7 +97,8 @@ pub(super) fn is_stop(signal: Signal, on_terminal: bool) -> bool {
 }
 
 /// Returns whether a signal has told this process to stop before it serves, and no thread fetches
-/// signals yet. Requests for a restart and the like are dropped: there is nothing yet to restart.
+/// signals yet. Other signals, such as requests for a restart, are dropped: there is nothing to
+/// restart yet.
 pub(super) fn is_stopped(signals: &Signals) -> bool {
     let mut stopped = false;
     while let Ok(Some(signal)) = signals.wait(Some(Duration::ZERO)) {

@@ -1,9 +1,10 @@
-//! Tells the service manager that the workers go round their loops, twice as often as it asks.
+//! Gives signs of life to the service manager while the workers go round their loops, twice as often as it
+//! asks for.
 //!
 //! A worker that waits for clients cannot be told from one that hangs, so each worker is woken at
 //! every look and must have gone round its loop by the next. While the process stops or hands over,
-//! workers end one after another and prove nothing; those phases have deadlines of their own, so
-//! the manager is told that the process lives as long as the main thread does.
+//! workers end one after another, so their rounds prove nothing. Those phases have deadlines of their own,
+//! and the main thread alone gives the signs of life.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::log;
 use crate::server::Server;
 use crate::service::Manager;
 
-/// The times at which the service manager wants a sign of life.
+/// Holds the times at which the service manager expects a sign of life.
 pub(super) struct Watchdog {
     interval: Duration,
     /// When the next sign is due.
@@ -22,7 +23,7 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// A watchdog for a manager that wants a sign of life every `interval`.
+    /// Returns a watchdog for a manager that expects a sign of life every `interval`.
     pub fn new(interval: Duration) -> Watchdog {
         Watchdog { interval: interval / 2, due: Instant::now(), rounds: Vec::new() }
     }

@@ -1,9 +1,9 @@
-//! What is served as it is: the dashboard and the description of the interface.
+//! The documents that are served unchanged: the dashboard and the description of the interface.
 //!
-//! The page is one document that asks for nothing but `/live` (and `/stats` where that does not come
-//! through): its style and its script are in it, named by their hashes in the policy it comes with, so
-//! that nothing else would run. `template.html`, `style.css` and `script.js` are what to edit; `make
-//! page` puts them together and compresses the result, and a test compares.
+//! The page is one document. It fetches only `/live`, and `/stats` where a proxy holds `/live` back. Its
+//! style and its script are part of it. The policy names both by their hashes, so nothing else runs. Edit
+//! `template.html`, `style.css` and `script.js`; then `make page` puts them together and compresses the
+//! result. A test compares.
 
 use crate::http::weights::weight;
 
@@ -16,7 +16,7 @@ pub const POLICY: &str = include_str!("page.policy");
 /// OpenAPI 3.1.
 pub const OPEN_API: &[u8] = include_bytes!("openapi.json");
 
-/// What the dashboard may weigh in the binary, both forms together.
+/// Bytes that the dashboard may take in the binary, both forms together.
 const _: () = assert!(PAGE.len() + PAGE_GZIP.len() <= 40 * 1024);
 
 /// Returns whether a client with these lines of `Accept-Encoding` takes gzip (RFC 9110, 12.5.3), and
