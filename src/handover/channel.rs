@@ -192,10 +192,10 @@ impl Channel {
         }
         self.read(&mut header[received..])?;
         let [kind, length @ ..] = header;
-        let kind = *Kind::ALL.get(usize::from(kind)).ok_or(ErrorKind::InvalidData)?;
+        let kind = *Kind::ALL.get(usize::from(kind)).ok_or_else(malformed)?;
         let length = u32::from_le_bytes(length) as usize;
         if !is_frame_length(length) {
-            return Err(ErrorKind::InvalidData.into());
+            return Err(malformed());
         }
         let mut content = vec![0; length];
         self.read(&mut content)?;
@@ -252,7 +252,8 @@ fn is_frame_length(length: usize) -> bool {
     length <= HANDOVER_FRAME_BYTES_MAX
 }
 
-/// Says what an error of the channel means for the hand-over.
+/// Returns the error with a message that says what it means for the hand-over. Without it an operator
+/// would read the system's words for a time-out, "Resource temporarily unavailable".
 fn in_words(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock => late(),
@@ -263,6 +264,13 @@ fn in_words(error: io::Error) -> io::Error {
 
 fn late() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the other process does not answer in time")
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        "the other process sends what is no frame of a hand-over",
+    )
 }
 
 fn gone() -> io::Error {
@@ -328,7 +336,9 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        assert_eq!(a.receive().unwrap_err().kind(), ErrorKind::TimedOut);
+        let late = a.receive().unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::TimedOut);
+        assert_eq!(late.to_string(), "the other process does not answer in time");
         assert!(start.elapsed() >= Duration::from_millis(100));
         assert_eq!(a.send(Kind::Bytes, b"").unwrap_err().kind(), ErrorKind::TimedOut);
         drop(a);

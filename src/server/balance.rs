@@ -3,8 +3,8 @@
 //! The kernel picks one of the SO_REUSEPORT sockets by a hash of the peer's address: of 1,000
 //! connections the fullest of 8 workers gets 1.13 times its share, and of 4 connections on 4
 //! workers one worker gets none nine times in ten. A client that waits for each answer is then slow
-//! for the whole run. So whoever accepts a connection gives it to the worker with the fewest, and
-//! because choosing and counting are one step under one lock, workers never differ by more than one
+//! for the whole run. So the worker that accepts a connection gives it to the worker with the fewest.
+//! Choosing and counting are one step under one lock, so workers never differ by more than one
 //! while connections only come. The lock is taken twice in a connection's life.
 
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// No connections yet, and at most so many over all workers.
+    /// Makes a balance without connections, for at most `connections_max` over all workers.
     pub fn new(workers: usize, connections_max: usize) -> Self {
         Balance { counts: Mutex::new(vec![0; workers]), connections_max }
     }
@@ -109,7 +109,8 @@ impl Inbox {
     }
 }
 
-/// A panic elsewhere leaves these numbers and lists whole, so poison says nothing here.
+/// Locks, also after a panic of another thread: a panic leaves these numbers and lists whole, so a
+/// poisoned lock does no harm.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -36,7 +36,7 @@ impl Buffer {
         &mut self.bytes[self.filled..]
     }
 
-    /// Says that so many bytes of the room have been filled.
+    /// Counts the first `count` bytes of the room as filled.
     pub fn fill(&mut self, count: usize) {
         assert!(count <= self.bytes.len() - self.filled);
         self.filled += count;
@@ -58,8 +58,8 @@ impl Buffer {
         self.filled += bytes.len();
     }
 
-    /// Makes room for at least so many bytes; at least doubles when it has to move, so that a long
-    /// request that trickles in is not copied over and over.
+    /// Makes room for at least `room` bytes. Doubles the size at least when the bytes have to move, so
+    /// that a long request that trickles in is not copied over and over.
     pub fn reserve(&mut self, room: usize) {
         let needed = self.filled + room;
         if needed > self.bytes.len() {
@@ -85,7 +85,7 @@ impl From<Buffer> for Vec<u8> {
     }
 }
 
-/// The buffers of one worker that nobody borrows now.
+/// The buffers of one worker that no connection borrows now.
 #[derive(Default)]
 pub struct Buffers {
     free: Vec<Box<[u8]>>,

@@ -1,9 +1,9 @@
 //! The listening sockets: one for each worker, all on one address.
 //!
 //! SO_REUSEPORT lets the workers' sockets share an address, and would let a second millrace share
-//! it as silently, each counting half of the events. So the first socket binds and listens without
-//! that option, which the kernel allows only if nobody else listens there; then the option is set,
-//! and the others join.
+//! it unnoticed, each counting half of the events. So the first socket binds and listens without
+//! that option, which the kernel allows only if no other process listens there. Then the option is
+//! set, and the other sockets join.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ pub fn open(address: SocketAddr, count: usize, backlog: u32) -> io::Result<Vec<T
     Ok(listeners)
 }
 
-/// A socket that somebody else has made to listen, set up as ours are.
+/// Takes in a listening socket that another process has made, and sets it up as ours are.
 ///
 /// # Errors
 /// `InvalidInput` if it does not listen for TCP connections; those of setsockopt(2).
@@ -55,7 +55,7 @@ pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // `[::]` takes both IP versions, whatever the system's default.
+        // `[::]` takes both IP versions, also where the system's default is IPv6 only.
         socket.set_only_v6(false)?;
     }
     // A restart must not wait for the connections of the last run to leave TIME_WAIT.
@@ -64,7 +64,7 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What has to be so for every listening socket, whoever has opened it.
+/// Sets the options that every listening socket needs, whether opened here or by another process.
 fn set_up(socket: &Socket) -> io::Result<()> {
     // Inherited by accepted sockets: every answer leaves at once, and no call is spent on it.
     socket.set_tcp_nodelay(true)?;

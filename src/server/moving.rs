@@ -1,9 +1,10 @@
-//! What leaves one server and enters another, in this process or the next: listening sockets with
-//! their queues, and connections with whatever of a request has come and of answers has not left.
+//! The sockets that leave one server and enter another, in this process or the next: listening sockets
+//! with their queues, and connections with the received part of a request and the unsent part of their
+//! answers.
 //!
-//! A connection moves between two of its turns. Its state is then bytes alone: what it was read
+//! A connection moves between two of its turns. Its state is then bytes alone: those received
 //! since the last whole request, in a form that a fresh connection understands
-//! ([`Exchange::replay`](crate::http::Exchange::replay)), and what its peer has not taken yet. So no
+//! ([`Exchange::replay`](crate::http::Exchange::replay)), and those that its peer has not taken yet. So no
 //! client notices, neither one that waits for an answer nor one in the middle of a request.
 //!
 //! What stays behind are connections that have seen their last request: they only wait for their

@@ -204,7 +204,7 @@ fn connections_and_queues_move_from_server_to_server_at_any_point_of_a_request()
         let departed = server.depart();
         assert_eq!(meters[0].connections.read(), 0);
         server.join();
-        // Nobody accepts now; what connects waits in the queue.
+        // No worker accepts now; a new connection waits in the queue.
         clients.push(TcpStream::connect(address).unwrap());
         (server, meters) = moving_server(Bound::adopt(departed, round).unwrap());
     }

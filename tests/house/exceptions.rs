@@ -38,10 +38,4 @@ pub const UNREACHABLE: &[&str] = &[
 /// Files with words that are not plain English.
 #[rustfmt::skip]
 pub const WORDS: &[&str] = &[
-    // src/server
-    "src/server/balance.rs",
-    "src/server/buffers.rs",
-    "src/server/listener.rs",
-    "src/server/moving.rs",
-    "src/server/tests.rs",
 ];
