@@ -8,7 +8,7 @@ use crate::event::{EventError, EventsCause, FrameError};
 use crate::http::weights::weight;
 use crate::http::{HttpError, Status};
 use crate::log;
-use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Durations, Meters};
+use crate::server::meters::{Activity, Cell, Closed, DURATION_BOUNDS_NS, Latencies, Meters};
 use crate::server::streams::Streams;
 use crate::stats::Lack;
 use crate::sys::process::Source;
@@ -149,7 +149,7 @@ fn write_value_sum(page: &mut Page, events: u64, sum: f64) {
 
 /// Writes the times from readiness until the kernel has the answer, as a histogram.
 fn write_durations(page: &mut Page, meters: &[Meters]) {
-    let total = |cell: &dyn Fn(&Durations) -> &Cell| {
+    let total = |cell: &dyn Fn(&Latencies) -> &Cell| {
         meters.iter().map(|meters| cell(&meters.durations).read()).sum::<u64>()
     };
     let mut family = page.family(

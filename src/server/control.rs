@@ -10,7 +10,7 @@ use super::orders::{Order, Orders};
 use crate::mailbox::Mailbox;
 
 /// What the workers share.
-pub struct Shared {
+pub struct Common {
     pub(super) orders: Orders,
     pub(super) balance: Balance,
     pub(super) inboxes: Box<[Inbox]>,
@@ -19,20 +19,20 @@ pub struct Shared {
     pub(super) meters: Arc<[Meters]>,
 }
 
-impl Shared {
+impl Common {
     pub(super) fn new(
         balance: Balance,
         inboxes: Box<[Inbox]>,
         meters: Arc<[Meters]>,
-    ) -> Arc<Shared> {
+    ) -> Arc<Common> {
         let (orders, arrivals) = (Orders::new(), Mailbox::new());
-        Arc::new(Shared { orders, balance, inboxes, arrivals, meters })
+        Arc::new(Common { orders, balance, inboxes, arrivals, meters })
     }
 }
 
 /// A connection's place in the balance of its worker.
 pub struct Seat {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Common>,
     pub(super) worker: usize,
 }
 
@@ -44,7 +44,7 @@ impl Drop for Seat {
 
 /// A running server.
 pub struct Server {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Common>,
     /// The thread that joins the workers; `None` once it was joined.
     pub(super) waiter: Option<JoinHandle<()>>,
     pub(super) start: Arc<Barrier>,

@@ -122,7 +122,7 @@ pub const DURATION_BOUNDS_NS: [u64; 19] = [
 
 /// How long requests took, by class: a histogram.
 #[derive(Debug, Default)]
-pub struct Durations {
+pub struct Latencies {
     /// Requests that took no longer than each bound and longer than the one before; the last class
     /// has no bound.
     pub classes: [Cell; DURATION_BOUNDS_NS.len() + 1],
@@ -130,8 +130,8 @@ pub struct Durations {
     pub sum_ns: Cell,
 }
 
-impl Durations {
-    /// Counts requests that took so long each.
+impl Latencies {
+    /// Counts `requests` requests, each of which took `duration_ns`.
     #[inline]
     pub fn record(&self, duration_ns: u64, requests: u64) {
         // The short ones are the usual ones, so that the first comparisons decide.
@@ -160,7 +160,7 @@ pub struct Meters {
     /// Violations of the protocol, by [`HttpError`].
     pub http_errors: [Cell; HttpError::ALL.len()],
     /// From when a worker learned of a request to when its answer was given to the kernel.
-    pub durations: Durations,
+    pub durations: Latencies,
     /// Requests whose handling panicked.
     pub panics: Cell,
     /// Bytes received.
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn durations_fall_into_their_classes() {
-        let durations = Durations::default();
+        let durations = Latencies::default();
         for (duration_ns, requests) in
             [(0, 1), (10_000, 2), (10_001, 4), (10_000_000_000, 8), (u64::MAX / 64, 16)]
         {

@@ -34,7 +34,7 @@ use super::balance::Placement;
 use super::buffers::Buffers;
 use super::config::Config;
 use super::connection::{Connection, Desk, Next, Turn};
-use super::control::Shared;
+use super::control::Common;
 use super::door::{Door, Entry, refuse_at_once};
 use super::meters::{Closed, Meters};
 use super::moving::{Departed, Moved};
@@ -70,7 +70,7 @@ pub struct Sockets {
 /// A worker, owned by its thread.
 pub struct Worker<H> {
     index: usize,
-    shared: Arc<Shared>,
+    shared: Arc<Common>,
     config: Config,
     handler: H,
     poll: Poll,
@@ -118,7 +118,7 @@ impl<H: Handler> Worker<H> {
     /// Those of epoll_ctl(2) and of opening the reserve descriptor.
     pub fn new(
         index: usize,
-        shared: Arc<Shared>,
+        shared: Arc<Common>,
         config: Config,
         poll: Poll,
         sockets: Sockets,

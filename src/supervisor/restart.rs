@@ -50,7 +50,7 @@ struct HandOver<'h> {
 }
 
 /// How a hand-over ended.
-enum Outcome {
+enum HandOverEnd {
     /// The service stays here; the sockets, if the workers have given them up.
     Kept(Option<(Departed, Option<Packed>)>),
     /// The successor serves.
@@ -95,18 +95,18 @@ impl Supervisor<'_> {
                 Ok(thread) => thread,
                 Err(error) => {
                     log_failure("there is no thread for it", &error);
-                    return (Outcome::Kept(None), false);
+                    return (HandOverEnd::Kept(None), false);
                 }
             };
             let stop = attend(&mut self.post, &offer, self.on_terminal, &hand_over);
             // After a panic it is not known what the successor has got.
-            let outcome = thread.join().unwrap_or(Outcome::Kept(None));
+            let outcome = thread.join().unwrap_or(HandOverEnd::Kept(None));
             (outcome, stop)
         });
         match outcome {
-            Outcome::HandedOver => return Ok(Restart::Succeeded(offer)),
-            Outcome::Kept(Some((departed, journal))) => self.resume(departed, journal)?,
-            Outcome::Kept(None) => {}
+            HandOverEnd::HandedOver => return Ok(Restart::Succeeded(offer)),
+            HandOverEnd::Kept(Some((departed, journal))) => self.resume(departed, journal)?,
+            HandOverEnd::Kept(None) => {}
         }
         Ok(if stop { Restart::Stopped } else { Restart::Failed })
     }
@@ -173,7 +173,7 @@ fn attend(post: &mut Post, offer: &Offer, on_terminal: bool, hand_over: &HandOve
 
 impl HandOver<'_> {
     /// Hands over, and reports the steps to the main thread that concern it.
-    fn run(&self) -> Outcome {
+    fn run(&self) -> HandOverEnd {
         let _end = Announce(self.woken);
         let started = Successor::start(self.offer, self.starter, self.workers);
         let mut successor = match started {
@@ -203,7 +203,7 @@ impl HandOver<'_> {
             Err(error) => {
                 drop(files);
                 log_failure("the successor cannot go on", &error);
-                return Outcome::Kept(Some((departed, journal)));
+                return HandOverEnd::Kept(Some((departed, journal)));
             }
         };
         self.woken.put(Wake::Served(process_id));
@@ -221,14 +221,14 @@ impl HandOver<'_> {
         if let Err(error) = successor.send_late(late) {
             log::warn("connections are lost that hold many bytes", &[("error", &error)]);
         }
-        Outcome::HandedOver
+        HandOverEnd::HandedOver
     }
 }
 
 /// Notes why the service stays here although no worker has stopped.
-fn keep_service(what: &str, error: &io::Error) -> Outcome {
+fn keep_service(what: &str, error: &io::Error) -> HandOverEnd {
     log_failure(what, error);
-    Outcome::Kept(None)
+    HandOverEnd::Kept(None)
 }
 
 /// Reports to the main thread that the hand-over has ended, when it is dropped; so also after a panic.
