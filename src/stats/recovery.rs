@@ -26,9 +26,9 @@ impl Statistics {
         Recovering { users, hash: self.hash, new, lacks_memory }
     }
 
-    /// Ends the recovery: takes in the totals of the seats, each with its mark, those of the workers first, and
-    /// the number of resets. What belongs to no worker is in `rest`. Returns false if there was not
-    /// enough memory for all ids.
+    /// Ends the recovery: takes in the totals of the workers' seats, each with its mark, and the number
+    /// of resets. `rest` has the totals that belong to no worker. Returns false if there was not enough
+    /// memory for all ids.
     pub fn finish_recovery(
         &self,
         recovering: Recovering,

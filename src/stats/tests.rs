@@ -187,8 +187,8 @@ fn a_shard_has_one_owner() {
 }
 
 /// Two writers pass a token to each other. The first one adds 1 through a worker while it has the
-/// token; the second one takes it away again through another worker. A reader that ever sees anything but 0 or 1 saw an effect
-/// without its cause. Batches of two cancelling values must never show at all.
+/// token; the second one takes it away again through another worker. A reader that
+/// ever sees anything but 0 or 1 saw an effect without its cause. Batches of two cancelling values must never show at all.
 #[test]
 fn no_reader_sees_an_effect_without_its_cause() {
     let rounds: u64 = if cfg!(miri) { 20 } else { 20_000 };

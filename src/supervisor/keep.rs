@@ -93,7 +93,8 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
         .map_err(|error| Refusal::of(directory.display().to_string(), attempt, error).to_string())
 }
 
-/// Makes a damaged directory usable again, without the damaged parts. Logs each loss before anything is changed.
+/// Makes a damaged directory usable again, without the damaged parts. Logs each loss before it
+/// changes anything.
 fn salvage(storage: &Directory) -> Result<(), String> {
     let lost = |loss: &Loss| {
         log::error("lost from the state directory", &[("path", &loss.path), ("what", &loss.what)])

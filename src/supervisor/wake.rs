@@ -55,8 +55,8 @@ impl Post {
         Post { woken, manager: Manager::of_environment(), watchdog, ended: None }
     }
 
-    /// Waits for the next event, until `deadline` if there is one. Returns `None` after the deadline. Gives the
-    /// service manager its signs of life meanwhile.
+    /// Waits for the next event, until `deadline` if there is one. Returns `None` after the deadline.
+    /// Gives the service manager its signs of life meanwhile.
     pub fn next(&mut self, deadline: Option<Instant>, phase: Phase<'_>) -> Option<Wake> {
         loop {
             let due = self.watchdog.as_ref().map(|watchdog| watchdog.due);

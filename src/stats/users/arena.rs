@@ -16,12 +16,12 @@ use super::page_table::{Arrays, ORDER_MAX, PageTable};
 use super::pages::{PAGE_BYTES, Page, Pages};
 use crate::limits::USER_ID_BYTES_MAX;
 
-/// What readers see of an arena.
+/// The part of an arena that readers use.
 pub struct Arena {
     table: PageTable,
 }
 
-/// The place of the next id, in the hands of the one writer.
+/// The place of the next id, which belongs to the one writer.
 pub struct ArenaWriter {
     arrays: Arrays,
     page_count: usize,
@@ -47,7 +47,7 @@ impl Arena {
         )
     }
 
-    /// Whether the id at `reference` is `id`.
+    /// Returns whether the id at `reference` is `id`.
     ///
     /// # Safety
     ///
@@ -65,7 +65,7 @@ impl Arena {
         same(unsafe { std::slice::from_raw_parts(first, length) }, id)
     }
 
-    /// Where `reference` points, for reading.
+    /// Returns the place in memory to which `reference` points, for reading.
     ///
     /// # Safety
     ///
@@ -81,7 +81,7 @@ impl Arena {
         unsafe { page.cast::<u8>().add(offset) }
     }
 
-    /// Stores `id`, 1 to 256 bytes; `None` when references or memory have run out.
+    /// Stores `id`, of 1 to 256 bytes. Returns `None` if references or memory have run out.
     ///
     /// # Safety
     ///
@@ -114,7 +114,7 @@ impl Arena {
         Some(reference)
     }
 
-    /// Makes an empty page the last.
+    /// Appends an empty page.
     ///
     /// # Safety
     ///
@@ -224,7 +224,7 @@ fn split(position: Position) -> (usize, usize) {
     (number, (position % page_bytes) as usize)
 }
 
-/// Equality, for short ids without a call: two words from the front and the back, overlapping.
+/// Compares two ids, short ones without a call: two words from the front and the back, overlapping.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {

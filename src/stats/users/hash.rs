@@ -1,11 +1,11 @@
 //! SipHash-1-3, the keyed hash of user ids.
 //!
-//! Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with one round a word and
+//! Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with one round for each word and
 //! three at the end, as in std. Clients choose the ids; without the keys they cannot choose them
-//! so that they collide. Written out here because std's hasher takes its input in pieces and
-//! buffers them, while an id is at hand whole and most often short.
+//! so that they collide. This room has its own code because std's hasher takes its input in pieces
+//! and buffers them, while an id comes in one piece and is most often short.
 
-/// A hash function picked by two random words.
+/// A hash function that two random words select.
 #[derive(Clone, Copy)]
 pub struct Keyed {
     /// The state before the first word, which depends on the keys alone.
@@ -30,7 +30,7 @@ impl Keyed {
     }
 }
 
-/// `rest`, the up to 7 last of `bytes`, as a little-endian number.
+/// Returns `rest`, the up to 7 last of `bytes`, as a little-endian number.
 #[inline(always)]
 fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
     match (bytes.last_chunk::<8>(), rest.len()) {

@@ -1,12 +1,13 @@
 //! The set of distinct user ids, compared in full, shared by all workers.
 //!
-//! 64 stripes, chosen by the upper bits of a keyed hash, so that workers that insert seldom meet.
+//! The set has 64 stripes, chosen by the upper bits of a keyed hash, so that workers that insert seldom
+//! meet.
 //! Each has a table of 64-bit slots ([`segment`]) and the ids' bytes ([`arena`]); both grow by pages
 //! of 4 KiB out of one supply ([`pages`]), so that no insertion is ever slow. An id like
 //! `user_12345` costs its 10 bytes, 1 for their number, and 9 to 18 of table.
 //!
-//! Hashes are handed in, so that tests can make ids collide. What is left out: removing an id. A
-//! reset replaces the set by an empty one.
+//! The caller passes the hashes, so that tests can make ids collide. An id cannot be removed: a reset
+//! replaces the set by an empty one.
 
 #![allow(unsafe_code)] // Stripes and the pages they point into are bound together here.
 
@@ -31,7 +32,7 @@ use pages::Pages;
 use quota::Quota;
 use stripe::Stripe;
 
-/// A set of ids.
+/// Holds a set of ids.
 pub(super) struct Users {
     /// Before the pages that they point into, since fields are dropped in this order.
     stripes: Box<[Stripe]>,
@@ -62,7 +63,7 @@ impl Positions {
 
 impl Users {
     /// Makes an empty set for `users_max` ids, any number if `None`. Returns `None` if the system has no
-    /// memory even for an empty set.
+    /// memory for an empty set.
     pub fn try_new(users_max: Option<u64>) -> Option<Users> {
         let pages = Pages::new();
         // SAFETY: the set owns both, drops the pages last, and passes `insert` no others.
@@ -75,14 +76,14 @@ impl Users {
     ///
     /// # Panics
     ///
-    /// When the system has no memory even for an empty set.
+    /// If the system has no memory for an empty set.
     #[cfg(test)]
     pub fn new(users_max: Option<u64>) -> Users {
         Users::try_new(users_max).expect("memory for an empty set")
     }
 
-    /// Makes `id`, of 1 to 256 bytes, an element if it is none and may become one. The same id
-    /// must always come with the same hash.
+    /// Inserts `id`, of 1 to 256 bytes, unless it is an element or must be refused. The same id must
+    /// always come with the same hash.
     #[inline]
     pub fn insert(&self, hash: u64, id: &[u8]) -> Outcome {
         let (stripe, fragment) = self.place(hash);
@@ -95,7 +96,7 @@ impl Users {
     /// Takes a place for each of `ids` that is not in the set. An id that comes twice needs one place.
     ///
     /// # Errors
-    /// If there are not places or not memory enough for all of them.
+    /// If there are not enough places, or not enough memory, for all of them.
     pub fn reserve<'i>(
         &self,
         ids: impl Iterator<Item = (u64, &'i [u8])>,
@@ -132,7 +133,7 @@ impl Users {
         self.quota.take()
     }
 
-    /// Gives back places that were taken in vain.
+    /// Gives back places that were not needed.
     pub fn give_back_places(&self, count: u64) {
         self.quota.give_back(count);
     }
@@ -142,7 +143,7 @@ impl Users {
         self.pages.has_room()
     }
 
-    /// Makes `id`, for which a place was taken, an element. Returns whether it was none before.
+    /// Inserts `id`, for which a place was taken. Returns whether it was new.
     ///
     /// # Panics
     ///
@@ -157,7 +158,7 @@ impl Users {
         }
     }
 
-    /// Makes `id` an element even beyond the limit of users, which binds those who come later.
+    /// Inserts `id`, also beyond the limit of users. The limit applies to later users.
     pub fn insert_carried(&self, hash: u64, id: &[u8]) -> Outcome {
         let (stripe, fragment) = self.place(hash);
         let outcome = stripe.insert(fragment, id, &Quota::new(None), &self.pages);
@@ -207,7 +208,7 @@ impl Users {
         }
     }
 
-    /// Bytes of all pages in use.
+    /// Returns the bytes of all pages in use.
     pub fn page_bytes(&self) -> usize {
         self.pages.taken() * PAGE_BYTES
     }
@@ -218,14 +219,14 @@ impl Users {
     }
 }
 
-/// Places that were taken for the users of one group; those left over are given back on drop.
+/// Holds places for the users of one group. Gives back on drop those that are left over.
 pub(super) struct Places<'u> {
     users: &'u Users,
     left: u64,
 }
 
 impl Places<'_> {
-    /// Makes `id` an element; whether it was none before.
+    /// Inserts `id`. Returns whether it was new.
     ///
     /// # Panics
     ///

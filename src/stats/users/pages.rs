@@ -15,11 +15,11 @@ use crate::stats::sync::{Mutex, lock};
 /// Bytes of a page, and its alignment.
 pub const PAGE_BYTES: usize = 4096;
 
-/// A page of raw memory; what it holds is its user's to say.
+/// A page of raw memory; its user decides what it holds.
 #[repr(C, align(4096))]
 pub struct Page([u8; PAGE_BYTES]);
 
-/// A supply of pages, which live as long as it.
+/// Supplies pages, which live as long as the supply.
 pub struct Pages {
     supply: Mutex<Supply>,
 }
@@ -43,7 +43,7 @@ impl Pages {
         Pages { supply: Mutex::new(Supply { blocks: Vec::new(), used: BLOCK_PAGES, next: None }) }
     }
 
-    /// A page of zeros; `None` when the system has no more memory.
+    /// Returns a page of zeros, or `None` if the system has no more memory.
     pub fn take(&self) -> Option<NonNull<Page>> {
         let mut supply = lock(&self.supply);
         if supply.used == BLOCK_PAGES {
@@ -67,7 +67,7 @@ impl Pages {
         supply.next.is_some()
     }
 
-    /// Pages taken so far.
+    /// Returns the number of pages taken so far.
     pub fn taken(&self) -> usize {
         let supply = lock(&self.supply);
         supply.blocks.len() * BLOCK_PAGES + supply.used - BLOCK_PAGES
@@ -75,7 +75,7 @@ impl Pages {
 }
 
 impl Block {
-    /// Alignment that every allocator gives without a word: for more, std fills the memory with
+    /// Alignment that every allocator gives by itself: for more, std fills the memory with
     /// zeros itself, which would make every page of it resident.
     const LAYOUT: Layout = match Layout::from_size_align((BLOCK_PAGES + 1) * PAGE_BYTES, 16) {
         Ok(layout) => layout,

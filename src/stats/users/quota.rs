@@ -1,8 +1,8 @@
-//! The number of users that may still come, exact across all workers.
+//! The number of users that may still be added, exact across all workers.
 
 use crate::stats::sync::{AtomicU64, Ordering};
 
-/// A number of places. Without a limit it costs nothing.
+/// Counts the places that are left. Without a limit it costs nothing.
 pub struct Quota {
     left: Option<AtomicU64>,
 }
@@ -19,9 +19,9 @@ impl Quota {
         self.take_all(1)
     }
 
-    /// Takes a place if one is left, for a user who is let in in any case.
+    /// Takes a place if one is left, for a user that is inserted in any case.
     pub fn take_any(&self) {
-        // Without one, later users are refused, as they should be.
+        // If none is left, later users are refused, as they should be.
         let _ = self.take();
     }
 
@@ -38,7 +38,7 @@ impl Quota {
         })
     }
 
-    /// Gives back `count` places that were taken in vain.
+    /// Gives back `count` places that were not needed.
     pub fn give_back(&self, count: u64) {
         if let Some(left) = &self.left {
             left.fetch_add(count, Ordering::Relaxed);

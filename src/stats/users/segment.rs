@@ -73,7 +73,7 @@ impl Segment {
         false
     }
 
-    /// The first slot looked at for `fragment`, to be fetched ahead.
+    /// Returns the first slot of the search for `fragment`, to be fetched ahead.
     #[inline]
     pub fn slot_address(&self, fragment: Fragment) -> *const u8 {
         (&raw const self.slots[first_slot(fragment)]).cast()
@@ -83,7 +83,7 @@ impl Segment {
         self.depth.load(Ordering::Relaxed)
     }
 
-    /// Whether one more entry would make probing slow; then it is time to split.
+    /// Returns whether one more entry would make probing slow; then it is time to split.
     pub fn is_full(&self) -> bool {
         self.used.load(Ordering::Relaxed) >= USED_MAX
     }

@@ -40,7 +40,7 @@ struct Writer {
 }
 
 impl Stripe {
-    /// An empty set; `None` when the system has no more memory.
+    /// Returns an empty set, or `None` if the system has no more memory.
     ///
     /// # Safety
     ///
@@ -61,7 +61,7 @@ impl Stripe {
         })
     }
 
-    /// Whether `id` is in the set: yes is final; no may mean that it is being inserted or moved.
+    /// Returns whether `id` is in the set. True is final; false may mean that it is being inserted or moved.
     #[inline(always)]
     pub fn finds(&self, fragment: Fragment, id: &[u8]) -> bool {
         self.segment(fragment).find(fragment, |reference| {
@@ -77,7 +77,7 @@ impl Stripe {
         prefetch(self.segment(fragment).slot_address(fragment));
     }
 
-    /// Inserts `id` unless it is there or may not be.
+    /// Inserts `id` unless it is in the set or must be refused.
     #[cold]
     #[inline(never)]
     pub fn insert(&self, fragment: Fragment, id: &[u8], quota: &Quota, pages: &Pages) -> Outcome {
@@ -142,7 +142,7 @@ impl Stripe {
         unsafe { self.readers.0.directory.load() }
     }
 
-    /// Splits until the segment of `fragment` has room. `None` when memory has run out, or when more
+    /// Splits until the segment of `fragment` has room. Returns `None` if memory has run out, or when more
     /// ids agree in all bits of a keyed hash that count than a segment has places, which does not
     /// happen before memory runs out.
     fn segment_with_room(
