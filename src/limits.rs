@@ -116,11 +116,12 @@ pub const WRITE_CHECKS: u32 = 4;
 /// How long after its last answer a connection may stay, so that the peer can read that answer
 /// before a reset destroys it (RFC 9112, 9.6).
 pub const LINGER_TIMEOUT_MS: u64 = 2_000;
-/// Bytes a peer may still send after its last answer, which are thrown away.
-pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that a peer may still send after its last answer, which are thrown away: a client that sends a
+/// body which is too large often reads nothing before it has sent all of it.
+pub const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Clients of a worker that get `503` and time to read it, at the same time. Further ones get `503` and
-/// are closed at once.
-pub const REFUSED_LINGERING_MAX: usize = 16;
+/// are closed at once. Each of them needs a descriptor.
+pub const REFUSED_LINGERING_MAX: usize = 32;
 /// How soon a client should come back after `503`.
 pub const RETRY_AFTER_S: u32 = 1;
 /// Connections lost in a row, each with an error of its own, before a worker makes a pause too: such a

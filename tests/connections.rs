@@ -439,3 +439,25 @@ fn data_and_end_in_one_segment_leak_no_connection() {
     assert_eq!(server.count(), 50);
     assert_eq!(server.metric(READING), 0.0);
 }
+
+/// More than there may be, at once: the server reads on after its `503`, so that a client which is still
+/// sending is not reset.
+#[test]
+fn many_clients_that_are_refused_at_once_can_send_and_read() {
+    const CLIENTS: usize = 32;
+    let server = Server::start(&["--workers", "1", "--max-connections", "1"]);
+    let mut guest = server.connect();
+    guest.send(get("/health").as_bytes());
+    assert_eq!(guest.answer().status, 200);
+    let request = event("a", 1.0);
+    let mut refused: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for client in &mut refused {
+        client.stream.peek(&mut [0]).expect("the answer has come");
+        for half in request.as_bytes().chunks(request.len() / 2) {
+            client.stream.write_all(half).expect("the server reads on");
+        }
+    }
+    for client in &mut refused {
+        assert_eq!(client.answer().status, 503);
+    }
+}

@@ -221,12 +221,12 @@ fn start_up_failures_say_what_to_do() {
         (
             "--max-connections 90",
             "millrace: the limit of open files is 100, too low for 90 connections on 1 worker: \
-             raise it to 142 (ulimit -n 142)\n",
+             raise it to 158 (ulimit -n 158)\n",
         ),
         (
             "-w 10",
             "millrace: the limit of open files is 100, too low for 1 connection on 10 workers: \
-             raise it to 233 (ulimit -n 233)\n",
+             raise it to 393 (ulimit -n 393)\n",
         ),
     ] {
         let output = limited(arguments).output().expect("it runs");

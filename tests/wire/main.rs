@@ -9,6 +9,8 @@ mod late;
 mod support;
 mod timed;
 
+use std::io::Write;
+
 use cases::After::{Closed, Open};
 use cases::{BODY, CHUNKED, Case, EVENT, POST, cases};
 use support::{Client, Server};
@@ -206,11 +208,16 @@ fn a_large_body_is_taken_up_to_the_limit() {
 #[test]
 fn the_answer_to_a_body_that_is_too_large_can_be_read_while_it_is_sent() {
     let server = Server::start(&[]);
-    let mut client = server.connect();
-    client.send(b"POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 500000\r\n\r\n");
-    client.send(&[b' '; 500_000]);
-    assert_eq!(client.answer().status, 413);
-    assert!(client.is_closed());
+    for content_bytes in [500_000, 20_000_000] {
+        let mut client = server.connect();
+        let head =
+            format!("POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: {content_bytes}\r\n\r\n");
+        client.stream.write_all(head.as_bytes()).expect("sent");
+        // A client that reads only after it has sent all of it.
+        client.stream.write_all(&vec![b' '; content_bytes]).expect("sent");
+        assert_eq!(client.answer().status, 413);
+        assert!(client.is_closed());
+    }
 }
 
 #[test]
