@@ -235,9 +235,9 @@ fn start_up_failures_say_what_to_do() {
     }
     // Enough to start, but with few connections: that is said.
     let server = Server::run(limited("").stdout(Stdio::null()));
-    assert!(server.line_with("limit of open files").ends_with("connections_max=48"));
+    assert!(server.line_with("limit of open files").ends_with("connections_max=32"));
     let output = limited("--check").output().expect("it runs");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("up to 48 connections"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("up to 32 connections"));
 }
 
 #[test]
