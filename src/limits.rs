@@ -19,8 +19,14 @@ pub const KEPT_BATCH_EVENTS_MAX: usize = 1024;
 /// The same if each commit waits for a sync, which should serve as many clients as possible. 4,096 new
 /// users are published in about a millisecond.
 pub const SYNCED_BATCH_EVENTS_MAX: usize = 4096;
+/// Events for which a batch keeps room from one commit to the next.
+pub const BATCH_EVENTS_KEPT_MAX: usize = 16 * 1024;
 /// Events whose ids are looked for in one section.
 pub const SECTION_EVENTS_MAX: usize = 64;
+
+/// Bytes of a set of users that a reset gives back at once, in about a millisecond. A larger set is
+/// given back by a thread of its own.
+pub const RESET_DROP_BYTES_MAX: usize = 8 << 20;
 
 // The request, RFC 9112.
 
@@ -279,6 +285,10 @@ pub const JOURNAL_GROWTH_BYTES_MIN: u64 = 1024 * 1024;
 pub const JOURNAL_GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long a worker waits in one round for space that is being made; then it refuses new records.
 pub const JOURNAL_GROWTH_WAIT_MS: u64 = 50;
+/// A lane that used its room up within this time gets twice as much the next time.
+pub const JOURNAL_GROWTH_FAST_MS: u64 = 1_000;
+/// A lane that took longer than this gets half as much.
+pub const JOURNAL_GROWTH_SLOW_MS: u64 = 10_000;
 /// How soon growth is tried again after the disk was full.
 pub const JOURNAL_FULL_RETRY_MS: u64 = 1_000;
 

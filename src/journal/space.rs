@@ -17,7 +17,10 @@ use std::time::{Duration, Instant};
 use super::layout::SEGMENT_BYTES;
 use super::shared::{LaneFile, Meters};
 use super::storage::File;
-use crate::limits::{JOURNAL_FULL_RETRY_MS, JOURNAL_GROWTH_BYTES_MAX, JOURNAL_GROWTH_WAIT_MS};
+use crate::limits::{
+    JOURNAL_FULL_RETRY_MS, JOURNAL_GROWTH_BYTES_MAX, JOURNAL_GROWTH_FAST_MS,
+    JOURNAL_GROWTH_SLOW_MS, JOURNAL_GROWTH_WAIT_MS,
+};
 use crate::log;
 
 /// No room for a new record, and none to be had soon.
@@ -185,10 +188,8 @@ struct Step {
     last: Instant,
 }
 
-/// A lane that used its room up within this time gets twice as much the next time.
-const FAST: Duration = Duration::from_secs(1);
-/// A lane that took longer than this gets half as much.
-const SLOW: Duration = Duration::from_secs(10);
+const FAST: Duration = Duration::from_millis(JOURNAL_GROWTH_FAST_MS);
+const SLOW: Duration = Duration::from_millis(JOURNAL_GROWTH_SLOW_MS);
 
 impl Grower {
     /// Makes the grower of these lanes, in steps of at least this number of bytes.

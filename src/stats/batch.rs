@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use crate::limits::{BATCH_EVENTS_MAX, USER_ID_BYTES_MAX};
+use crate::limits::{BATCH_EVENTS_KEPT_MAX, BATCH_EVENTS_MAX, USER_ID_BYTES_MAX};
 
 /// Holds events in the order of their arrival.
 pub(super) struct Batch {
@@ -107,7 +107,9 @@ impl Batch {
         self.events.clear();
         self.followers = 0;
         self.ids_used = 0;
-        if self.events.capacity() > EVENTS_KEPT || self.ids.len() > EVENTS_KEPT * ID_BYTES_USUAL {
+        if self.events.capacity() > BATCH_EVENTS_KEPT_MAX
+            || self.ids.len() > BATCH_EVENTS_KEPT_MAX * ID_BYTES_USUAL
+        {
             *self = Batch::new();
         }
     }
@@ -190,8 +192,6 @@ const ID_BYTES_USUAL: usize = 32;
 const IDS_BYTES: usize = BATCH_EVENTS_MAX * ID_BYTES_USUAL;
 // Doubling makes room for the longest id.
 const _: () = assert!(IDS_BYTES >= USER_ID_BYTES_MAX);
-/// Events for which a batch keeps room from one commit to the next.
-const EVENTS_KEPT: usize = 16 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -233,9 +233,9 @@ mod tests {
     fn a_large_group_does_not_hold_memory_for_ever() {
         let mut batch = Batch::new();
         batch.push(0, b"id", 0.0);
-        (0..EVENTS_KEPT).for_each(|_| batch.push_follower(0, b"id", 0.0));
+        (0..BATCH_EVENTS_KEPT_MAX).for_each(|_| batch.push_follower(0, b"id", 0.0));
         batch.clear();
-        assert!(batch.events.capacity() < EVENTS_KEPT && batch.ids.len() == IDS_BYTES);
+        assert!(batch.events.capacity() < BATCH_EVENTS_KEPT_MAX && batch.ids.len() == IDS_BYTES);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::section::Sections;
 use super::snapshot::Snapshot;
 use super::totals::Totals;
 use super::users::{Keyed, Users};
+use crate::limits::RESET_DROP_BYTES_MAX;
 
 /// The statistics of all workers.
 pub struct Statistics {
@@ -133,11 +134,8 @@ impl Statistics {
 /// Drops a set, if no cut keeps it. A large one is dropped in a thread of its own, since the caller has
 /// other work to do.
 fn give_back(users: Arc<Users>) {
-    if users.page_bytes() > DROP_AT_ONCE_BYTES_MAX {
+    if users.page_bytes() > RESET_DROP_BYTES_MAX {
         // If no thread can be started, the closure and the set in it are dropped here.
         let _ = thread::Builder::new().name("reset".into()).spawn(move || drop(users));
     }
 }
-
-/// Unmapping this much takes about a millisecond.
-const DROP_AT_ONCE_BYTES_MAX: usize = 8 << 20;
