@@ -278,7 +278,7 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
                 Ok(())
             },
         },
-        summary: "Directory in which the statistics outlive the process",
+        summary: "Directory that keeps the statistics",
         explanation: "It is made if it is not there. What was answered 200 is there after the next \
                       start, also after kill -9. Without it, statistics live in memory and end with \
                       the process.",
