@@ -66,7 +66,10 @@ proptest! {
         let is_decided = first_fault.is_none_or(|cause| {
             are_ends_moved.iter().all(|&error| *cause != EventsCause::Event(error))
         });
-        if is_decided {
+        // So is a body that begins with a byte of the array's own.
+        let is_of_array =
+            |body: &Vec<u8>| matches!(body.trim_ascii_start().first(), Some(b']' | b','));
+        if is_decided && !bodies.iter().any(is_of_array) {
             prop_assert_eq!(read(&list), judged(expected), "{}", String::from_utf8_lossy(&list));
         }
     }
