@@ -31,7 +31,7 @@ fn relay_between_two_processes() {
 
 /// Numbers of kinds of frames.
 const IMAGE: u8 = 3;
-const SERVING: u8 = 7;
+const SERVING: u8 = 8;
 
 const EVENTS: u64 = 40;
 
