@@ -236,7 +236,7 @@ fn a_successor_that_cannot_go_on_changes_nothing() {
     command.stderr(std::process::Stdio::piped());
     let server = Server::run(&mut command);
     let mut client = server.connect();
-    let _many: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+    let _many: Vec<Client> = (0..200).map(|_| server.connect()).collect();
     let mut half = server.connect();
     half.send(&event("half", 1.0).as_bytes()[..50]);
     let mut expected = 0;
@@ -249,7 +249,7 @@ fn a_successor_that_cannot_go_on_changes_nothing() {
         // A limit of files that its options do not fit.
         (format!("#!/bin/sh\nulimit -n 40; exec {original} \"$@\"\n"), "does not start"),
         // One that has no room for the connections, when the workers have stopped already.
-        (format!("#!/bin/sh\nulimit -n 80; exec {original} \"$@\"\n"), "cannot go on"),
+        (format!("#!/bin/sh\nulimit -n 110; exec {original} \"$@\"\n"), "cannot go on"),
     ] {
         program.replace(&script);
         server.signal(libc::SIGUSR2);

@@ -91,9 +91,9 @@ fn every_thread_is_confined_before_and_after_restarts() {
         assert_eq!(server.once(&event("b", 1.0)).status, 200);
 
         // One that fails when the workers have stopped, so that others are started.
-        let many: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+        let many: Vec<Client> = (0..200).map(|_| server.connect()).collect();
         let original = env!("CARGO_BIN_EXE_millrace");
-        folder.replace(&format!("#!/bin/sh\nulimit -n 85; exec {original} \"$@\"\n"));
+        folder.replace(&format!("#!/bin/sh\nulimit -n 115; exec {original} \"$@\"\n"));
         server.signal(libc::SIGUSR2);
         assert!(server.line_with("no restart").contains("cannot go on"));
         drop(many);
