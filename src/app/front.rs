@@ -14,7 +14,7 @@ use super::operator;
 use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
 use super::shared::Shared;
 use crate::event::EventError;
-use crate::http::{Content, Refusal, Request, Status};
+use crate::http::{Content, Extras, Refusal, Request, Status};
 use crate::server::{Detached, Handler, Reply};
 
 /// Handles the requests of one worker.
@@ -58,7 +58,7 @@ impl App {
             Resolution::Found(number) => match number.route().service {
                 // An event whose content is not coded does not get here.
                 Service::Event => operator::coded_content(clerk),
-                Service::Events if request.content_is_coded => {
+                Service::Events if request.extras.has(Extras::CODED_CONTENT) => {
                     clerk.meters().refuse_batch(BatchRefusal::Coded);
                     operator::coded_content(clerk)
                 }
@@ -138,7 +138,7 @@ impl Handler for App {
     #[inline]
     fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
         match resolve(request) {
-            Resolution::Found(RouteNumber::EVENT) if !request.content_is_coded => {
+            Resolution::Found(RouteNumber::EVENT) if request.extras.is_none() => {
                 match self.intake.stage(&mut self.answers, peer, request) {
                     Ok(()) => Reply::Staged,
                     Err(error) => self.request_malformed(error, peer, request, out),

@@ -87,7 +87,7 @@ fn model(input: &[u8]) -> u64 {
         else {
             break;
         };
-        if request.method == Method::Post && !request.content_is_coded {
+        if request.method == Method::Post && request.extras.is_none() {
             events += match request.path() {
                 b"/event" => u64::from(event::parse(request.content, &mut Scratch::new()).is_ok()),
                 b"/events" => many(request.content),

@@ -1,10 +1,12 @@
-//! The fields that matter to the protocol: framing, persistence, host, expectation, content coding.
+//! The fields that matter to the protocol: framing, persistence, host, expectation, content coding;
+//! and whether there are fields that matter to the handler.
 //!
 //! [`Fields`] takes each field line as it is read. It gives its verdict once the section is whole,
 //! because some fields are judged together. All other fields are only checked for their form.
 
 use super::authority::Authority;
 use super::error::HttpError;
+use super::extras::Extras;
 use super::framing::{Framing, FramingFields};
 use super::list::elements;
 use super::version::Version;
@@ -18,8 +20,8 @@ pub struct Meaning {
     pub persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the content.
     pub expects_continue: bool,
-    /// Whether `Content-Encoding` names anything but `identity` (RFC 9110, 8.4).
-    pub content_is_coded: bool,
+    /// What else the handler must look at.
+    pub extras: Extras,
 }
 
 /// The fields of a header section, as far as it has been read.
@@ -30,7 +32,7 @@ pub struct Fields {
     close: bool,
     keep_alive: bool,
     expectation: Option<Expectation>,
-    content_is_coded: bool,
+    extras: Extras,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,10 @@ impl Fields {
         match name.len() {
             4 if is(name, b"Host") => return self.take_host(value),
             6 if is(name, b"Expect") => self.take_expect(value),
+            6 if is(name, b"Origin") => self.extras.add(Extras::PAGE),
             10 if is(name, b"Connection") => self.take_connection(value),
             14 if is(name, b"Content-Length") => return self.framing.take_content_length(value),
+            14 if is(name, b"Sec-Fetch-Site") => self.extras.add(Extras::PAGE),
             16 if is(name, b"Content-Encoding") => self.take_content_encoding(value),
             17 if is(name, b"Transfer-Encoding") => self.framing.take_transfer_encoding(value),
             _ => {}
@@ -84,7 +88,7 @@ impl Fields {
             framing,
             persistent: !self.close && (version == Version::Http11 || self.keep_alive),
             expects_continue: expectation.is_some(),
-            content_is_coded: self.content_is_coded,
+            extras: self.extras,
         })
     }
 
@@ -120,8 +124,9 @@ impl Fields {
 
     /// RFC 9110, 8.4. `identity` is no coding that a client should name, but it changes nothing.
     fn take_content_encoding(&mut self, value: &[u8]) {
-        self.content_is_coded |=
-            elements(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+        if elements(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            self.extras.add(Extras::CODED_CONTENT);
+        }
     }
 }
 
@@ -236,6 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_pages_are_noticed() {
+        for (name, is_of_page) in [
+            ("Origin", true),
+            ("ORIGIN", true),
+            ("sec-fetch-site", true),
+            ("Sec-Fetch-Mode", false),
+            ("Sec-Fetch-Dest", false),
+            ("Orixin", false),
+        ] {
+            let meaning = of_lines(Version::Http11, name, &["x"]).unwrap();
+            assert_eq!(meaning.extras.has(Extras::PAGE), is_of_page, "{name}");
+            assert_eq!(meaning.extras.is_none(), !is_of_page, "{name}");
+        }
+    }
+
+    #[test]
     fn content_codings_other_than_identity_are_noticed_in_every_line_and_element() {
         for (lines, coded) in [
             (&[][..], false),
@@ -250,7 +271,11 @@ mod tests {
         ] {
             for version in [Version::Http10, Version::Http11] {
                 let meaning = of_lines(version, "content-ENCODING", lines);
-                assert_eq!(meaning.map(|it| it.content_is_coded), Ok(coded), "{lines:?}");
+                assert_eq!(
+                    meaning.map(|it| it.extras.has(Extras::CODED_CONTENT)),
+                    Ok(coded),
+                    "{lines:?}"
+                );
             }
         }
     }

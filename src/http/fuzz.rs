@@ -6,6 +6,7 @@ use super::authority::Authority;
 use super::body::Decoder;
 use super::error::HttpError;
 use super::exchange::{Exchange, Step};
+use super::extras::Extras;
 use super::head::{Head, Parsed, Parser};
 use super::list::elements;
 use super::memo::Memo;
@@ -74,7 +75,7 @@ struct Seen {
     path: Vec<u8>,
     content: Vec<u8>,
     persistent: bool,
-    content_is_coded: bool,
+    extras: Extras,
 }
 
 impl From<Request<'_>> for Seen {
@@ -87,7 +88,7 @@ impl From<Request<'_>> for Seen {
             path: request.path().to_vec(),
             content: request.content.to_vec(),
             persistent: request.persistent,
-            content_is_coded: request.content_is_coded,
+            extras: request.extras,
         }
     }
 }

@@ -16,6 +16,7 @@
 //! for instance), there is no point in waiting for a line.
 
 use super::error::HttpError;
+use super::extras::Extras;
 use super::field_line::FieldLine;
 use super::fields::Fields;
 use super::framing::Framing;
@@ -46,8 +47,8 @@ pub struct Head {
     pub persistent: bool,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
-    /// Whether `Content-Encoding` names anything but `identity`.
-    pub content_is_coded: bool,
+    /// What else the handler must look at.
+    pub extras: Extras,
 }
 
 impl Default for Head {
@@ -62,7 +63,7 @@ impl Default for Head {
             framing: Framing::Length(0),
             persistent: false,
             expects_continue: false,
-            content_is_coded: false,
+            extras: Extras::default(),
         }
     }
 }
@@ -158,7 +159,7 @@ impl Parser {
             framing: meaning.framing,
             persistent: meaning.persistent,
             expects_continue: meaning.expects_continue,
-            content_is_coded: meaning.content_is_coded,
+            extras: meaning.extras,
         }))
     }
 

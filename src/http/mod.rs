@@ -14,6 +14,7 @@
 //! request        the result
 //! response       the answer
 //! content        how large the content of a request may be
+//! extras         what else a handler must look at
 //! ```
 //!
 //! [`error`] has one variant for each way in which a client can break the protocol; [`Refusal`] adds
@@ -26,6 +27,7 @@ pub mod content;
 pub mod date;
 pub mod error;
 pub mod exchange;
+pub mod extras;
 pub mod field_line;
 pub mod fields;
 pub mod framing;
@@ -51,6 +53,7 @@ pub mod weights;
 pub use content::ContentLimits;
 pub use error::HttpError;
 pub use exchange::{Exchange, Step};
+pub use extras::Extras;
 pub use memo::Memo;
 pub use method::Method;
 pub use refusal::Refusal;

@@ -1,5 +1,6 @@
 //! A whole request, borrowed from the buffer it was read into.
 
+use super::extras::Extras;
 use super::field_line::FieldLine;
 use super::head::Head;
 use super::method::Method;
@@ -19,8 +20,8 @@ pub struct Request<'b> {
     path: Span,
     /// The content, without its transfer coding.
     pub content: &'b [u8],
-    /// Whether the content has a coding that this server does not read, such as gzip.
-    pub content_is_coded: bool,
+    /// What else the handler must look at.
+    pub extras: Extras,
     /// Whether the connection goes on after the answer.
     pub persistent: bool,
 }
@@ -36,7 +37,7 @@ impl<'b> Request<'b> {
             target: head.target,
             path: head.path,
             content,
-            content_is_coded: head.content_is_coded,
+            extras: head.extras,
             persistent: head.persistent,
         }
     }
