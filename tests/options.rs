@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millrace::cli::UsageError;
 use millrace::log::{Format, Level};
-use millrace::options::{Action, Invocation, Listen, Options, PROGRAM, log_format, parse};
+use millrace::options::{Action, Invocation, Listen, Options, Origins, PROGRAM, log_format, parse};
 
 /// Parses a command line and an environment, both in words: `-w 4`, `MILLRACE_PIN=1`.
 fn run(arguments: &str, environment: &str) -> Result<Invocation, UsageError> {
@@ -48,6 +48,13 @@ const VALUES: &[Case] = &[
     ("write-timeout", "7", "0.25", |options| options.write_timeout.as_secs_f64().to_string()),
     ("drain-delay", "0", "15", |options| options.drain_delay.as_secs_f64().to_string()),
     ("drain-timeout", "1", "600", |options| options.drain_timeout.as_secs_f64().to_string()),
+    ("allow-origin", "*", "https://a.example,http://b.example:81", |options| {
+        match &options.allow_origin {
+            Origins::None => "none".to_owned(),
+            Origins::Any => "*".to_owned(),
+            Origins::Listed(origins) => origins.join(","),
+        }
+    }),
     ("state", "/tmp/a", "b/c", |options| text(options.state.as_ref().map(|it| it.display()))),
     ("fsync", "always", "everysec", |options| options.fsync.name().to_owned()),
     ("log-level", "error", "debug", |options| options.log_level.name().to_owned()),

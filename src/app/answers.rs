@@ -89,7 +89,7 @@ impl Answers {
         request: &'c Request<'c>,
         out: &'c mut Vec<u8>,
     ) -> Clerk<'c> {
-        Clerk { answers: self, row, peer, request, out }
+        Clerk { answers: self, row, peer, request, out, grant: "" }
     }
 
     /// Appends the answer to a violation of the protocol.
@@ -131,9 +131,16 @@ pub struct Clerk<'c> {
     peer: &'c SocketAddr,
     pub request: &'c Request<'c>,
     out: &'c mut Vec<u8>,
+    /// The field lines by which a browser lets a page see the answer.
+    grant: &'c str,
 }
 
-impl Clerk<'_> {
+impl<'c> Clerk<'c> {
+    /// Adds `grant` to the fields of the answer, see [`Page::grant`](super::pages::Page::grant).
+    pub fn granting(self, grant: &'c str) -> Clerk<'c> {
+        Clerk { grant, ..self }
+    }
+
     /// Returns the meters of this worker.
     pub fn meters(&self) -> &RequestMeters {
         self.answers.meters()
@@ -224,8 +231,10 @@ impl Clerk<'_> {
         content: Content<'_>,
         begin: impl FnOnce(&mut Vec<u8>),
     ) {
-        let Clerk { answers, row, peer, request, out } = self;
+        let Clerk { answers, row, peer, request, out, grant } = self;
         let start = out.len();
+        let granted = (!grant.is_empty()).then(|| format!("{fields}{grant}"));
+        let fields = granted.as_deref().unwrap_or(fields);
         answers.responses.write(out, status, persistence, fields, content);
         begin(out);
         answers.meters().count(row, status, 1);

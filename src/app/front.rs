@@ -11,6 +11,7 @@ use super::intake::{Intake, Rows, Unstaged};
 use super::json::{counted_body, malformed_body};
 use super::meters::BatchRefusal;
 use super::operator;
+use super::pages::Page;
 use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
 use super::shared::Shared;
 use crate::event::EventError;
@@ -49,23 +50,30 @@ impl App {
         out: &mut Vec<u8>,
     ) -> Reply {
         let (intake, answers) = (&mut self.intake, &mut self.answers);
+        let page = Page::of(request, &answers.shared.allow_origin);
+        let grant = resolution.route().map(|route| page.grant(route)).unwrap_or_default();
+        let is_coded = request.extras.has(Extras::CODED_CONTENT);
         if resolution.concerns_statistics() {
             intake.commit();
             answers.follow_commit(intake.staged());
         }
-        let clerk = answers.clerk(resolution.row(), peer, request, out);
+        let clerk = answers.clerk(resolution.row(), peer, request, out).granting(&grant);
         let reply = match resolution {
+            _ if page == Page::Foreign && resolution.is_change() => operator::foreign_page(clerk),
             Resolution::Found(number) => match number.route().service {
-                // An event whose content is not coded does not get here.
+                // An event that may be staged does not get here.
                 Service::Event => operator::coded_content(clerk),
-                Service::Events if request.extras.has(Extras::CODED_CONTENT) => {
+                Service::Events if is_coded => {
                     clerk.meters().refuse_batch(BatchRefusal::Coded);
                     operator::coded_content(clerk)
                 }
-                Service::Events => self.request_many(peer, request, out),
+                Service::Events => self.request_many(peer, request, &grant, out),
                 Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
             },
-            Resolution::Options(route) => operator::options(clerk, allowed(route)),
+            Resolution::Options(number) => {
+                let permission = resolution.route().map(|route| page.permission(route, request));
+                operator::options(clerk, allowed(number), &permission.unwrap_or_default())
+            }
             Resolution::MethodNotAllowed(route) => {
                 operator::method_not_allowed(clerk, allowed(route))
             }
@@ -83,13 +91,15 @@ impl App {
         &mut self,
         peer: &SocketAddr,
         request: &Request<'_>,
+        grant: &str,
         out: &mut Vec<u8>,
     ) -> Reply {
         let Err(unstaged) = self.intake.stage_many(&mut self.answers, peer, request) else {
             return Reply::Staged;
         };
         let events_max = self.answers.shared.events_max;
-        let clerk = self.answers.clerk(RouteNumber::EVENTS.row(), peer, request, out);
+        let clerk =
+            self.answers.clerk(RouteNumber::EVENTS.row(), peer, request, out).granting(grant);
         match unstaged {
             Unstaged::Empty => {
                 clerk.meters().count_batch(0);
@@ -110,6 +120,13 @@ impl App {
         }
     }
 
+    /// Returns whether the content of a request with extras may be staged.
+    #[cold]
+    fn admits(&self, request: &Request<'_>) -> bool {
+        !request.extras.has(Extras::CODED_CONTENT)
+            && Page::of(request, &self.answers.shared.allow_origin) != Page::Foreign
+    }
+
     /// Answers a request whose content is not an event.
     #[cold]
     fn request_malformed(
@@ -119,8 +136,11 @@ impl App {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
+        let page = Page::of(request, &self.answers.shared.allow_origin);
+        let grant = page.grant(RouteNumber::EVENT.route());
         self.answers.meters().event_errors[error as usize].add(1);
         let clerk = self.answers.clerk(RouteNumber::EVENT.row(), peer, request, out);
+        let clerk = clerk.granting(&grant);
         clerk.error(Status::BadRequest, "", error.message())
     }
 }
@@ -138,7 +158,9 @@ impl Handler for App {
     #[inline]
     fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
         match resolve(request) {
-            Resolution::Found(RouteNumber::EVENT) if request.extras.is_none() => {
+            Resolution::Found(RouteNumber::EVENT)
+                if request.extras.is_none() || self.admits(request) =>
+            {
                 match self.intake.stage(&mut self.answers, peer, request) {
                     Ok(()) => Reply::Staged,
                     Err(error) => self.request_malformed(error, peer, request, out),

@@ -4,10 +4,11 @@
 //! same bytes in one piece, and the counted events must be those that a plain reader finds in them.
 
 use super::front::App;
+use super::pages::Page;
 use super::shared::Shared;
 use crate::event::{self, Events, Scratch};
-use crate::http::{ContentLimits, Exchange, Memo, Method, Step};
-use crate::options::{Invocation, parse};
+use crate::http::{ContentLimits, Exchange, Extras, Memo, Method, Step};
+use crate::options::{Invocation, Origins, parse};
 use crate::server::fuzz::{Outcome, Script, converse};
 use crate::server::meters::Closed;
 
@@ -87,7 +88,9 @@ fn model(input: &[u8]) -> u64 {
         else {
             break;
         };
-        if request.method == Method::Post && request.extras.is_none() {
+        let is_taken = !request.extras.has(Extras::CODED_CONTENT)
+            && Page::of(&request, &Origins::None) == Page::Own;
+        if request.method == Method::Post && is_taken {
             events += match request.path() {
                 b"/event" => u64::from(event::parse(request.content, &mut Scratch::new()).is_ok()),
                 b"/events" => many(request.content),
@@ -120,6 +123,9 @@ mod tests {
 
     /// Pieces of requests that make whole ones often enough.
     const PIECES: &[&str] = &[
+        "POST /event HTTP/1.1\r\nHost: t\r\nOrigin: http://t\r\nContent-Length: 24\r\n\r\n{\"userId\":\"p\",\"value\":1}",
+        "POST /event HTTP/1.1\r\nHost: t\r\nOrigin: null\r\nContent-Length: 24\r\n\r\n{\"userId\":\"p\",\"value\":1}",
+        "POST /event HTTP/1.1\r\nHost: t\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 24\r\n\r\n{\"userId\":\"p\",\"value\":1}",
         "POST /event HTTP/1.1\r\nHost: t\r\nContent-Length: 24\r\n\r\n{\"userId\":\"u\",\"value\":1}",
         "POST /event HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
         "18\r\n{\"userId\":\"v\",\"value\":2}\r\n0\r\n\r\n",

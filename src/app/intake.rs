@@ -12,6 +12,8 @@ use super::answers::{Answers, JSON};
 use super::json::{counted_body, error_body};
 use super::keeper::{self, LaneLedger};
 use super::meters::{BatchRefusal, Row};
+use super::pages::Page;
+use super::routes::RouteNumber;
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
 use crate::journal::Fsync;
@@ -54,6 +56,8 @@ struct Note {
     persistence: Persistence,
     draft: Option<Draft>,
     kind: Kind,
+    /// The field lines by which a browser lets a page see the answer; empty for most.
+    grant: String,
 }
 
 /// Names what was staged.
@@ -120,10 +124,10 @@ impl Intake {
             commit(shard, ledger, committed, refused);
         }
         let persistence = Persistence::of(request.version, request.persistent);
-        if persistence != Persistence::Implied || answers.access_log.is_some() {
+        let is_usual = persistence == Persistence::Implied && request.extras.is_none();
+        if !is_usual || answers.access_log.is_some() {
             let number = self.committed + self.shard.staged() as u32;
-            let draft = answers.access_log.as_mut().map(|log| log.draft(peer, request));
-            self.notes.push(Note { number, persistence, draft, kind: Kind::One });
+            self.notes.push(Note::of(number, answers, peer, request, Kind::One));
         }
         self.shard.stage(event.user_id, event.value);
         Ok(())
@@ -156,9 +160,7 @@ impl Intake {
         if count == 0 {
             return Err(Unstaged::Empty);
         }
-        let persistence = Persistence::of(request.version, request.persistent);
-        let draft = answers.access_log.as_mut().map(|log| log.draft(peer, request));
-        self.notes.push(Note { number, persistence, draft, kind: Kind::Many(count) });
+        self.notes.push(Note::of(number, answers, peer, request, Kind::Many(count)));
         Ok(())
     }
 
@@ -207,7 +209,8 @@ impl Intake {
                 Some(body) => Content::Bytes(JSON, body),
                 None => Content::Empty,
             };
-            answers.responses.write(out, status, persistence, "", content);
+            let grant = note.map_or("", |note| &note.grant);
+            answers.responses.write(out, status, persistence, grant, content);
             let row = match kind {
                 Kind::One => self.rows.one,
                 Kind::Many(_) => self.rows.many,
@@ -233,6 +236,29 @@ impl Intake {
         let kept = from.max(self.committed);
         self.shard.truncate((kept - self.committed) as usize);
         self.notes.retain(|note| note.number < kept);
+    }
+}
+
+impl Note {
+    #[cold]
+    fn of(
+        number: u32,
+        answers: &mut Answers,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        kind: Kind,
+    ) -> Note {
+        let route = match kind {
+            Kind::One => RouteNumber::EVENT.route(),
+            Kind::Many(_) => RouteNumber::EVENTS.route(),
+        };
+        Note {
+            number,
+            persistence: Persistence::of(request.version, request.persistent),
+            draft: answers.access_log.as_mut().map(|log| log.draft(peer, request)),
+            kind,
+            grant: Page::of(request, &answers.shared.allow_origin).grant(route),
+        }
     }
 }
 

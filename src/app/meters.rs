@@ -50,6 +50,8 @@ pub struct RequestMeters {
     pub memory_refused: Cell,
     /// Requests refused because there is no room on the disk for a new user.
     pub disk_refused: Cell,
+    /// Requests refused because a page of another origin sent them.
+    pub pages_refused: Cell,
 }
 
 impl RequestMeters {

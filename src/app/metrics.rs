@@ -246,6 +246,7 @@ pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u6
             ),
             ("memory_full", events(&|it| &it.memory_refused)),
             ("disk_full", events(&|it| &it.disk_refused)),
+            ("foreign_page", events(&|it| &it.pages_refused)),
         ])
         .chain(http_errors)
         .chain([("panic", server(&|it| &it.panics))])

@@ -5,6 +5,7 @@
 //! | [`routes`] | the table of routes, one row for each |
 //! | `front` | from a request to the file that answers it |
 //! | `intake` | events: staged, committed, answered |
+//! | `pages` | which pages in browsers may count |
 //! | `operator` | requests of operators and their tools |
 //! | `answers`, `json` | the text of answers |
 //! | [`live`], `page` | the dashboard and what feeds it |
@@ -25,6 +26,7 @@ mod meters;
 mod metrics;
 mod operator;
 mod page;
+mod pages;
 pub mod routes;
 mod shared;
 

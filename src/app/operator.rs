@@ -7,6 +7,7 @@ use super::json::write_statistics;
 use super::keeper;
 use super::page::{OPEN_API, PAGE, PAGE_GZIP, POLICY, accepts_gzip};
 use super::{live, metrics};
+use crate::http::origin::is_origin;
 use crate::http::{Content, Method, Status};
 use crate::limits::RETRY_AFTER_S;
 use crate::server::Reply;
@@ -96,9 +97,23 @@ pub(super) fn live(clerk: Clerk<'_>) -> Reply {
     clerk.begin_stream(EVENTS, LIVE_FIELDS, live::write_beginning)
 }
 
-/// Answers `OPTIONS` of a resource that takes these methods.
-pub(super) fn options(clerk: Clerk<'_>, methods: &str) -> Reply {
-    clerk.answer(Status::NoContent, &format!("Allow: {methods}\r\n"), Content::Empty)
+/// Answers `OPTIONS` of a resource that takes these methods. `permission` are the field lines that a
+/// preflight asks for.
+pub(super) fn options(clerk: Clerk<'_>, methods: &str, permission: &str) -> Reply {
+    let fields = format!("Allow: {methods}\r\n{permission}");
+    clerk.answer(Status::NoContent, &fields, Content::Empty)
+}
+
+/// Answers a request that a page of another origin sends, and that would change something.
+pub(super) fn foreign_page(clerk: Clerk<'_>) -> Reply {
+    clerk.meters().pages_refused.add(1);
+    let message = match clerk.request.field("Origin").map(str::from_utf8) {
+        Some(Ok(origin)) if is_origin(origin.as_bytes()) => format!(
+            "A page of another origin ({origin}) may not change anything here; start millrace with --allow-origin {origin} to let it."
+        ),
+        _ => "A page of another origin may not change anything here; --allow-origin names those that may.".to_owned(),
+    };
+    clerk.error(Status::Forbidden, "Vary: Origin\r\n", &message)
 }
 
 /// Answers a request with a method that the resource does not take; it takes `methods`.

@@ -25,6 +25,8 @@ pub struct Route {
     cost: u32,
     /// Whether the text of `404` names it.
     suggested: bool,
+    /// Whether pages of other origins may use it, if `--allow-origin` names them.
+    pub(super) is_open_to_pages: bool,
 }
 
 /// Names the way in which the requests of a route are answered.
@@ -61,6 +63,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::Event,
         cost: 4,
         suggested: true,
+        is_open_to_pages: true,
     },
     Route {
         path: "/events",
@@ -69,6 +72,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::Events,
         cost: 4,
         suggested: true,
+        is_open_to_pages: true,
     },
     Route {
         path: "/stats",
@@ -77,6 +81,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::OfStatistics(operator::statistics),
         cost: 8,
         suggested: true,
+        is_open_to_pages: true,
     },
     Route {
         path: "/health",
@@ -85,6 +90,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::Plain(operator::health),
         cost: 4,
         suggested: true,
+        is_open_to_pages: false,
     },
     Route {
         path: "/metrics",
@@ -94,6 +100,7 @@ pub static ROUTES: [Route; 9] = [
         // A third of what it costs: four in a turn, so that they leave in one piece of some size.
         cost: 24,
         suggested: true,
+        is_open_to_pages: false,
     },
     Route {
         path: "/reset",
@@ -102,6 +109,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::OfStatistics(operator::reset),
         cost: 2_400,
         suggested: false,
+        is_open_to_pages: true,
     },
     Route {
         path: "/",
@@ -110,6 +118,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::Plain(operator::page),
         cost: 8,
         suggested: true,
+        is_open_to_pages: false,
     },
     Route {
         path: "/live",
@@ -118,6 +127,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::OfStatistics(operator::live),
         cost: 4,
         suggested: false,
+        is_open_to_pages: false,
     },
     Route {
         path: "/openapi.json",
@@ -126,6 +136,7 @@ pub static ROUTES: [Route; 9] = [
         service: Service::Plain(operator::open_api),
         cost: 8,
         suggested: false,
+        is_open_to_pages: false,
     },
 ];
 
@@ -180,6 +191,22 @@ impl Resolution {
             }
             Resolution::NotFound | Resolution::NotImplemented => Row::NONE,
         }
+    }
+
+    /// Returns the route, if there is one.
+    pub(super) fn route(self) -> Option<&'static Route> {
+        match self {
+            Resolution::Found(number) => Some(number.route()),
+            Resolution::Options(number) | Resolution::MethodNotAllowed(number) => {
+                number.map(RouteNumber::route)
+            }
+            Resolution::NotFound | Resolution::NotImplemented => None,
+        }
+    }
+
+    /// Returns whether the request changes something.
+    pub(super) fn is_change(self) -> bool {
+        matches!(self, Resolution::Found(number) if number.route().methods == Methods::Post)
     }
 
     /// Returns what the request costs, if the table has a row for it.

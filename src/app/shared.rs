@@ -10,7 +10,7 @@ use crate::limits::KEEPER_PATIENCE_MS;
 use super::json::write_statistics;
 use super::keeper::Keeper;
 use super::meters::{RequestMeters, Row};
-use crate::options::Options;
+use crate::options::{Options, Origins};
 use crate::server::meters::Meters;
 use crate::server::streams::Streams;
 use crate::stats::Statistics;
@@ -34,6 +34,8 @@ pub struct Shared {
     /// Events that one request of `/events` may have.
     pub(super) events_max: usize,
     pub(super) reset_allowed: bool,
+    /// The origins whose pages may send events.
+    pub(super) allow_origin: Origins,
     pub(super) access_log: bool,
     pub(super) draining: AtomicBool,
     /// Whether the stop is announced, see [`announce_stop`](Shared::announce_stop).
@@ -61,6 +63,7 @@ impl Shared {
             started_ns: clock::exact_ns(),
             events_max: options.max_batch_events,
             reset_allowed: options.allow_reset,
+            allow_origin: options.allow_origin.clone(),
             access_log: options.access_log,
             draining: AtomicBool::new(false),
             stop_announced: AtomicBool::new(false),

@@ -15,6 +15,7 @@
 //! response       the answer
 //! content        how large the content of a request may be
 //! extras         what else a handler must look at
+//! origin         the page that a request comes from
 //! ```
 //!
 //! [`error`] has one variant for each way in which a client can break the protocol; [`Refusal`] adds
@@ -38,6 +39,7 @@ pub mod line;
 pub mod list;
 pub mod memo;
 pub mod method;
+pub mod origin;
 pub mod refusal;
 pub mod replay;
 pub mod request;

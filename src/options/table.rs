@@ -18,6 +18,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::address::{HostPort, Listen};
+use super::origin::Origins;
 use super::url::HttpUrl;
 use super::values::{Action, Options};
 use crate::cli::{Kind, Row, value};
@@ -263,6 +264,22 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         explanation: "It sets all statistics to zero, and any client can send it. Without this \
                       option it is answered 403.",
         example: "millrace --allow-reset",
+    },
+    Row {
+        long: "allow-origin",
+        short: None,
+        kind: Kind::Value {
+            name: "ORIGIN",
+            default: "none",
+            set: |options, text| Origins::parse(text).map(|origins| options.allow_origin = origins),
+        },
+        summary: "Pages in browsers that may count",
+        explanation: "Pages of this origin may send events, read /stats and, with --allow-reset, \
+                      reset. Write the scheme, the host, and a port that is not the usual one; \
+                      separate several origins by commas; * stands for all. Without this option \
+                      pages of other origins are answered 403, so a page that a user of this \
+                      machine visits cannot count here.",
+        example: "millrace --allow-origin https://shop.example",
     },
     Row {
         long: "state",

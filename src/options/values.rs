@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Listen;
+use super::origin::Origins;
 use super::url::HttpUrl;
 use crate::journal::Fsync;
 use crate::{limits, log, sys};
@@ -43,6 +44,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Whether `POST /reset` is allowed.
     pub allow_reset: bool,
+    /// Which other origins' pages may send events and read the statistics.
+    pub allow_origin: Origins,
     /// The directory in which the statistics outlive the process; `None` keeps them in memory only.
     pub state: Option<PathBuf>,
     /// When what is counted is synced to the disk of that directory.
@@ -78,6 +81,7 @@ impl Default for Options {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(limits::DRAIN_TIMEOUT_S_DEFAULT),
             allow_reset: false,
+            allow_origin: Origins::None,
             state: None,
             fsync: Fsync::EverySecond,
             salvage: false,
