@@ -124,6 +124,15 @@ fn commits(path: &Path, writes: usize, syncs: usize) {
         }),
         ("commit, 1 new record", &mut || commits(&lane, 1, writes)),
         ("commit, 64 new records", &mut || commits(&lane, 64, writes / 16)),
+        ("commit, 1 new record and 16 cells", &mut || {
+            mean(writes / 4, || {
+                let lane = &mut *lane.borrow_mut();
+                for index in 0..16 {
+                    while lane.put_cell(index * 7, &STATE[..64]).is_err() {}
+                }
+                (commit.borrow_mut())(lane, 1);
+            })
+        }),
         ("pwrite of 512 bytes, fdatasync", &mut || {
             mean(syncs, || {
                 write(&slot, 4_096);
@@ -139,6 +148,15 @@ fn commits(path: &Path, writes: usize, syncs: usize) {
             })
         }),
         ("commit with Fsync::Always, 1 new record", &mut || commits(&synced, 1, syncs)),
+        ("commit with Fsync::Always, 1 new record and 16 cells", &mut || {
+            mean(syncs, || {
+                let lane = &mut *synced.borrow_mut();
+                for index in 0..16 {
+                    while lane.put_cell(index * 7, &STATE[..64]).is_err() {}
+                }
+                (commit.borrow_mut())(lane, 1);
+            })
+        }),
     ]);
     drop((fast, slow));
 }

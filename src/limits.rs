@@ -297,3 +297,7 @@ pub const JOURNAL_FULL_RETRY_MS: u64 = 1_000;
 pub const FAILURE_CAUSE_WAIT_MS: u64 = 200;
 /// From one checkpoint to the next.
 pub const JOURNAL_CHECKPOINT_MS: u64 = 1_000;
+/// Bytes of a cell's value; with what belongs to it, a fourth of a sector.
+pub const JOURNAL_CELL_BYTES_MAX: usize = 80;
+/// Cells of a lane, which then take 2 GiB.
+pub const JOURNAL_CELLS_MAX: u32 = 1 << 22;

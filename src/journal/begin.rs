@@ -15,43 +15,31 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cells::Cells;
 use super::checkpoint::Checkpointer;
 use super::control::{Basis, Control, ControlFile, Level};
 use super::lane::Lane;
-use super::layout::{
-    Identity, Kind, RING_AT, RING_BYTES, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, checkpoint_at,
-    lane_name, put, slot_at,
-};
-use super::mark::Mark;
+use super::layout::{CONTROL_NAME, RING_AT, SEGMENT_BYTES, STREAM_AT, cells_name, lane_name};
+use super::prepare::{Ready, StepB};
 use super::recovery::{FoundLane, Recovered, Recovery};
 use super::refusal::Refusal;
 use super::shared::{Fsync, LaneFile, Meters};
-use super::slot::{Block, Slot, State};
-use super::space::{Grower, Space, is_full, write_zeros};
-use super::storage::{File, Storage};
+use super::slot::Slot;
+use super::space::{Grower, Space};
+use super::storage::Storage;
 
 /// A journal whose threads do not run yet.
 #[derive(Debug)]
 pub struct Begun {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) control: ControlFile,
-    pub(super) files: Vec<LaneFile>,
+    pub(super) files: Vec<(LaneFile, Cells)>,
     pub(super) checkpointer: Checkpointer,
     pub(super) grower: Grower,
     pub(super) meters: Arc<Meters>,
     pub(super) space: Arc<Space>,
     pub(super) fsync: Fsync,
     pub(super) recovery: Duration,
-}
-
-/// A lane on its way through step B.
-struct Prepared {
-    file: LaneFile,
-    /// The first commit of this incarnation, which repeats the one that counts.
-    slot: Slot,
-    /// Where the zeros behind the records end, and the file.
-    prepared: u64,
-    length: u64,
 }
 
 impl Recovered {
@@ -68,35 +56,25 @@ impl Recovered {
         let Recovery { storage, mut control, level, lanes, checkpoint, began } = self.0;
         let found = *control.control();
         let incarnation = found.incarnation + 1;
-        let failed = |lane, error| Refusal::of(storage.path(&lane_name(lane)), "write", error);
-        let control_failed =
-            |error| Refusal::of(storage.path(super::layout::CONTROL_NAME), "write", error);
-        // The last run may have ended between making a name, or writing a copy, and making it durable.
-        let named = storage.sync_names();
-        named.map_err(|error| Refusal::of(storage.path(""), "sync", error))?;
-        control.rewrite().map_err(control_failed)?;
-        if let Level::Slots { unsynced: true, .. } = level {
-            for (lane, found) in lanes.iter().enumerate() {
-                rewrite(found).map_err(|error| failed(lane, error))?;
-            }
-        }
-        let decided = Control { incarnation, basis: decided(level), ..found };
-        control.write(decided).map_err(control_failed)?;
+        step_a(&*storage, &mut control, level, &lanes)?;
 
-        let context = StepB { control: control.control(), level, checkpoint, step_bytes_min };
+        let step_b = StepB {
+            storage: &*storage,
+            control: *control.control(),
+            level,
+            checkpoint,
+            step_bytes_min,
+        };
         let mut ready = Vec::new();
         for (lane, found) in lanes.into_iter().enumerate() {
-            let grows = lane < workers;
-            ready.push(context.go_on(found, grows).map_err(|error| failed(lane, error))?);
+            ready.push(step_b.go_on(lane, found, lane < workers)?);
         }
-        let count = ready.len();
-        for lane in count..workers {
-            let file = storage.create(&lane_name(lane)).map_err(|error| failed(lane, error))?;
-            ready.push(context.make(file, lane).map_err(|error| failed(lane, error))?);
+        for lane in ready.len()..workers {
+            ready.push(step_b.make(lane)?);
         }
-        if ready.len() > count {
-            let named = storage.sync_names();
-            named.map_err(|error| Refusal::of(storage.path(""), "sync", error))?;
+        let count = ready.len() as u32;
+        if found.cells < count {
+            sync_names(&*storage)?;
         }
 
         let basis = match (fsync, storage.boot()) {
@@ -104,14 +82,52 @@ impl Recovered {
             (Fsync::EverySecond, None) => Basis::Checkpoints,
             (Fsync::Always, boot) => Basis::SyncedSlots(boot),
         };
-        let lanes = ready.len() as u32;
-        let settled = Control { incarnation, settled: incarnation, basis, lanes, ..found };
-        control.write(settled).map_err(control_failed)?;
+        let settled = Control { incarnation, settled: incarnation, basis, ..found };
+        let settled = Control { lanes: count, cells: count, ..settled };
+        control.write(settled).map_err(control_failed(&*storage))?;
         let parts =
             Parts { storage, control, ready, fsync, checkpoint: checkpoint + 1, step_bytes_min };
         let (begun, lanes) = parts.assemble(workers);
         Ok((Begun { recovery: began.elapsed(), ..begun }, lanes))
     }
+}
+
+/// Makes sure that all of what was found is on disk, and writes the decision down.
+fn step_a(
+    storage: &dyn Storage,
+    control: &mut ControlFile,
+    level: Level,
+    lanes: &[FoundLane],
+) -> Result<(), Refusal> {
+    // The last run may have ended between making a name, or writing a copy, and making it durable.
+    sync_names(storage)?;
+    control.rewrite().map_err(control_failed(storage))?;
+    if let Level::Slots { unsynced: true, .. } = level {
+        for (lane, found) in lanes.iter().enumerate() {
+            let failed = |error| Refusal::of(storage.path(&lane_name(lane)), "write", error);
+            rewrite(found).map_err(failed)?;
+            if let Some(cells) = &found.cells {
+                let rewritten = match found.prepared {
+                    // The other process is well; its cells are in order.
+                    Some(_) => cells.file().sync().map_err(Into::into),
+                    None => cells.rewrite(&found.durable),
+                };
+                rewritten.map_err(|failure| failure.refusal(storage, &cells_name(lane)))?;
+            }
+        }
+    }
+    let found = *control.control();
+    let decided = Control { incarnation: found.incarnation + 1, basis: decided(level), ..found };
+    control.write(decided).map_err(control_failed(storage))
+}
+
+fn sync_names(storage: &dyn Storage) -> Result<(), Refusal> {
+    storage.sync_names().map_err(|error| Refusal::of(storage.path(""), "sync", error))
+}
+
+fn control_failed(storage: &dyn Storage) -> impl Fn(io::Error) -> Refusal {
+    let path = storage.path(CONTROL_NAME);
+    move |error| Refusal::of(path.clone(), "write", error)
 }
 
 /// Returns the basis that holds until step C.
@@ -143,84 +159,11 @@ fn rewrite(lane: &FoundLane) -> io::Result<()> {
     file.sync()
 }
 
-struct StepB<'a> {
-    control: &'a Control,
-    level: Level,
-    /// The checkpoint that must stay until step C.
-    checkpoint: u64,
-    step_bytes_min: u64,
-}
-
-impl StepB<'_> {
-    fn first_slot(&self, mark: Mark, state: State) -> Slot {
-        Slot { mark: mark.next(), incarnation: self.control.incarnation, checkpoint: 0, state }
-    }
-
-    /// Takes a lane over.
-    fn go_on(&self, found: FoundLane, grows: bool) -> io::Result<Prepared> {
-        let FoundLane { file, mark, state, prepared, .. } = found;
-        let slot = self.first_slot(mark, state);
-        let prepared = match prepared {
-            Some(prepared) => prepared,
-            None if grows => self.prepare(&*file.file, mark.end())?,
-            None => mark.end(),
-        };
-        let seed = file.identity.seed();
-        let mut block = Block([0; SECTOR_BYTES]);
-        slot.encode(seed, &mut block);
-        if self.level == Level::Checkpoints {
-            // The slots of the last run count no more, and the disk may lack some of them.
-            let mut ring = vec![0; RING_BYTES];
-            put(&mut ring, (slot_at(slot.mark.number) - RING_AT) as usize, &block.0);
-            file.file.write_at(&ring, RING_AT)?;
-        } else {
-            file.file.write_at(&block.0, slot_at(slot.mark.number))?;
-        }
-        let checkpoint = self.checkpoint + 1;
-        Slot { checkpoint, ..slot }.encode(seed, &mut block);
-        file.file.write_at(&block.0, checkpoint_at(checkpoint))?;
-        file.file.sync()?;
-        let length = file.file.bytes()?;
-        Ok(Prepared { file, slot, prepared, length })
-    }
-
-    /// Makes a lane. Its file may be there, from a start that did not get this far.
-    fn make(&self, file: Arc<dyn File>, lane: usize) -> io::Result<Prepared> {
-        let identity = Identity { instance: self.control.instance, lane: lane as u32 };
-        let mark = Mark::start(&identity, 0, self.control.epoch);
-        let slot = self.first_slot(mark, State::EMPTY);
-        let mut head = vec![0; STREAM_AT as usize];
-        put(&mut head, 0, &identity.header(Kind::Lane));
-        let mut block = Block([0; SECTOR_BYTES]);
-        slot.encode(identity.seed(), &mut block);
-        put(&mut head, slot_at(slot.mark.number) as usize, &block.0);
-        let checkpoint = self.checkpoint + 1;
-        Slot { checkpoint, ..slot }.encode(identity.seed(), &mut block);
-        put(&mut head, checkpoint_at(checkpoint) as usize, &block.0);
-        file.write_at(&head, 0)?;
-        let prepared = self.prepare(&*file, mark.end())?;
-        file.sync()?;
-        let length = file.bytes()?;
-        Ok(Prepared { file: LaneFile { file, identity }, slot, prepared, length })
-    }
-
-    /// Writes zeros from the end of the records on; returns how far. A full disk only means that there
-    /// is less room. Nothing that counts lies there: positions only grow within an epoch.
-    fn prepare(&self, file: &dyn File, from: u64) -> io::Result<u64> {
-        let to = from.next_multiple_of(SEGMENT_BYTES as u64) + self.step_bytes_min;
-        match write_zeros(file, from, to) {
-            Ok(()) => Ok(to),
-            Err((made, error)) if is_full(&error) => Ok(made),
-            Err((_, error)) => Err(error),
-        }
-    }
-}
-
 /// What a start ends with.
 struct Parts {
     storage: Arc<dyn Storage>,
     control: ControlFile,
-    ready: Vec<Prepared>,
+    ready: Vec<Ready>,
     fsync: Fsync,
     checkpoint: u64,
     step_bytes_min: u64,
@@ -231,19 +174,27 @@ impl Parts {
         let Parts { storage, control, ready, fsync, checkpoint, step_bytes_min } = self;
         let incarnation = control.control().incarnation;
         let meters = Arc::new(Meters::default());
-        let rooms = ready.iter().take(workers);
-        let rooms = rooms.map(|lane| (lane.slot.mark.end(), lane.prepared, lane.length));
-        let space = Arc::new(Space::new(rooms));
-        let lane = |(index, lane): (usize, &Prepared)| {
-            let (meters, space) = (meters.clone(), space.clone());
-            Lane::new(index, lane.file.clone(), lane.slot.mark, incarnation, fsync, meters, space)
-        };
-        let lanes: Vec<Lane> = ready.iter().take(workers).enumerate().map(lane).collect();
+        let with_worker = || ready.iter().take(workers);
+        let room = |which: usize| with_worker().map(move |lane| lane.rooms[which]);
+        let space = Arc::new(Space::new(room(0).chain(room(1))));
         let last = ready.iter().map(|lane| Slot { checkpoint, ..lane.slot }).collect();
-        let files: Vec<LaneFile> = ready.into_iter().map(|lane| lane.file).collect();
+        let records = with_worker().map(|lane| (lane.file.file.clone(), step_bytes_min));
+        let cells = with_worker().map(|lane| (lane.cells.file().clone(), SEGMENT_BYTES as u64));
+        let growing: Vec<_> = records.chain(cells).collect();
+        let (mut files, mut lanes) = (Vec::new(), Vec::new());
+        for (index, lane) in ready.into_iter().enumerate() {
+            let mark = lane.slot.mark;
+            let cells = Cells::new(lane.cells, mark.number, lane.versions.cells());
+            files.push((lane.file.clone(), cells.clone()));
+            if index < workers {
+                let own = (lane.file, cells, lane.versions);
+                let (meters, space) = (meters.clone(), space.clone());
+                lanes.push(Lane::new(index, own, mark, (incarnation, fsync), meters, space));
+            }
+        }
         let begun = Begun {
             checkpointer: Checkpointer::new(files.clone(), incarnation, checkpoint, last),
-            grower: Grower::new(space.clone(), &files[..workers], step_bytes_min),
+            grower: Grower::new(space.clone(), growing.into_iter()),
             storage,
             control,
             files,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1. cut     the caller tells mark and state of every lane, as published at one instant
-//! 2. sync    all lanes: the records up to the marks are on disk
+//! 2. sync    all lanes: the records and cells up to the marks are on disk
 //! 3. write   the cut into every lane's checkpoint place, by the parity of its number
 //! 4. sync    all lanes
 //! ```
@@ -12,7 +12,9 @@
 //! and so is one whose cut was before the reset and whose writing was after it.
 
 use std::io;
+use std::sync::MutexGuard;
 
+use super::cells::{Cells, Reach};
 use super::layout::{SECTOR_BYTES, checkpoint_at};
 use super::mark::Mark;
 use super::shared::{LaneFile, Meters};
@@ -68,7 +70,7 @@ impl Cut {
 /// Writes checkpoints; the work of the journal's first thread.
 #[derive(Debug)]
 pub struct Checkpointer {
-    lanes: Vec<LaneFile>,
+    lanes: Vec<(LaneFile, Cells)>,
     incarnation: u64,
     /// The last checkpoint that is on disk.
     last: Vec<Slot>,
@@ -83,7 +85,12 @@ pub struct Pending {
 
 impl Checkpointer {
     /// Goes on after a checkpoint of these slots, one for each lane.
-    pub fn new(lanes: Vec<LaneFile>, incarnation: u64, number: u64, last: Vec<Slot>) -> Self {
+    pub fn new(
+        lanes: Vec<(LaneFile, Cells)>,
+        incarnation: u64,
+        number: u64,
+        last: Vec<Slot>,
+    ) -> Self {
         Checkpointer { lanes, incarnation, last, number }
     }
 
@@ -94,13 +101,23 @@ impl Checkpointer {
         Cut { epoch, lanes: self.last.iter().map(published).collect() }
     }
 
+    /// Holds the cells of all lanes. A cut must be taken and begun meanwhile: what it needs of them must
+    /// not be written over before the lanes can tell.
+    pub fn hold(&self) -> Vec<MutexGuard<'_, Reach>> {
+        self.lanes.iter().map(|(_, cells)| cells.reach()).collect()
+    }
+
     /// Makes a checkpoint of a cut; `None` if it would be the last one again.
     ///
     /// # Errors
     /// If a lane is ahead of the cut's epoch, which would be the caller's mistake.
-    pub fn begin(&self, cut: &Cut) -> io::Result<Option<Pending>> {
+    pub fn begin(
+        &self,
+        cut: &Cut,
+        mut held: Vec<MutexGuard<'_, Reach>>,
+    ) -> io::Result<Option<Pending>> {
         let mut slots = Vec::with_capacity(self.lanes.len());
-        for (published, lane) in cut.lanes.iter().zip(&self.lanes) {
+        for ((published, (lane, _)), reach) in cut.lanes.iter().zip(&self.lanes).zip(&held) {
             let Published { mut mark, mut state } = *published;
             if mark.epoch() > cut.epoch {
                 return Err(io::Error::other("a cut has a lane of a later epoch than its own"));
@@ -110,10 +127,17 @@ impl Checkpointer {
                 state = State::EMPTY;
             }
             let checkpoint = self.number + 1;
-            slots.push(Slot { mark, incarnation: self.incarnation, checkpoint, state });
+            let (incarnation, cells) = (self.incarnation, reach.cells);
+            slots.push(Slot { mark, incarnation, checkpoint, cells, state });
         }
         let same = slots.iter().zip(&self.last).all(|(slot, last)| slot.mark == last.mark);
-        Ok((!same).then_some(Pending { slots }))
+        if same {
+            return Ok(None);
+        }
+        for (reach, slot) in held.iter_mut().zip(&slots) {
+            reach.pending = slot.mark.number;
+        }
+        Ok(Some(Pending { slots }))
     }
 
     /// Step 2. A lane that has not changed since the last checkpoint needs no sync.
@@ -122,7 +146,8 @@ impl Checkpointer {
     /// A failed sync.
     pub fn sync_records(&self, pending: &Pending, meters: &Meters) -> io::Result<()> {
         let changed = pending.slots.iter().zip(&self.last).zip(&self.lanes);
-        for ((_, _), lane) in changed.filter(|((slot, last), _)| slot.mark != last.mark) {
+        for (_, (lane, cells)) in changed.filter(|((slot, last), _)| slot.mark != last.mark) {
+            cells.sync(meters)?;
             meters.sync(&*lane.file)?;
         }
         Ok(())
@@ -134,7 +159,7 @@ impl Checkpointer {
     /// A failed write.
     pub fn write(&self, pending: &Pending) -> io::Result<()> {
         let mut block = Block([0; SECTOR_BYTES]);
-        for (slot, lane) in pending.slots.iter().zip(&self.lanes) {
+        for (slot, (lane, _)) in pending.slots.iter().zip(&self.lanes) {
             slot.encode(lane.identity.seed(), &mut block);
             lane.file.write_at(&block.0, checkpoint_at(slot.checkpoint))?;
         }
@@ -146,8 +171,11 @@ impl Checkpointer {
     /// # Errors
     /// A failed sync.
     pub fn finish(&mut self, pending: Pending, meters: &Meters) -> io::Result<()> {
-        for lane in &self.lanes {
+        for (lane, _) in &self.lanes {
             meters.sync(&*lane.file)?;
+        }
+        for (slot, (_, cells)) in pending.slots.iter().zip(&self.lanes) {
+            cells.reach().durable = slot.mark.number;
         }
         self.number += 1;
         self.last = pending.slots;
@@ -161,8 +189,9 @@ impl Checkpointer {
     /// A failed write or sync.
     pub fn turn(&mut self, caller: &dyn Caller, meters: &Meters) -> io::Result<()> {
         let mut cut = self.cut();
+        let held = self.hold();
         caller.cut(&mut cut);
-        if let Some(pending) = self.begin(&cut)? {
+        if let Some(pending) = self.begin(&cut, held)? {
             self.sync_records(&pending, meters)?;
             self.write(&pending)?;
             self.finish(pending, meters)?;

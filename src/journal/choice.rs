@@ -149,6 +149,12 @@ impl Slots {
         marks
     }
 
+    /// Returns the number of cells that the file of cells has had room for.
+    pub fn cells(&self) -> u32 {
+        let slots = self.ring.iter().chain(&self.checkpoints).filter_map(Sector::slot);
+        slots.map(|slot| slot.cells).max().unwrap_or(0)
+    }
+
     /// Returns the highest incarnation and epoch in any slot.
     pub fn newest_run(&self) -> (u64, u64) {
         let slots = self.ring.iter().filter_map(Sector::slot);

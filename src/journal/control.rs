@@ -78,13 +78,15 @@ pub struct Control {
     pub epoch: u64,
     /// The number of lanes.
     pub lanes: u32,
+    /// The number of lanes that have a file of cells.
+    pub cells: u32,
     /// What the slots are worth.
     pub basis: Basis,
 }
 
 const COPY_STRIDE: u64 = 4_096;
 const CRC_AT: usize = SECTOR_BYTES - 4;
-const FIELDS_END: usize = 88;
+const BOOT_END: usize = 88;
 
 impl Control {
     fn encode(&self, generation: u64, block: &mut Block) {
@@ -106,6 +108,7 @@ impl Control {
         };
         put(bytes, 68, &basis.to_le_bytes());
         put(bytes, 72, &boot.unwrap_or_default());
+        put(bytes, BOOT_END, &self.cells.to_le_bytes());
         let crc = Crc::new().extend(&bytes[..CRC_AT]).value();
         put(bytes, CRC_AT, &crc.to_le_bytes());
     }
@@ -127,7 +130,7 @@ impl Control {
             return Err(HeaderError::Damaged);
         }
         let mut boot = BootId::default();
-        boot.copy_from_slice(&bytes[72..FIELDS_END]);
+        boot.copy_from_slice(&bytes[72..BOOT_END]);
         let boot = Some(boot).filter(|boot| *boot != BootId::default());
         let basis = match (u32_at(bytes, 68), boot) {
             (1, _) => Basis::Slots,
@@ -136,9 +139,13 @@ impl Control {
             (4, _) => Basis::Checkpoints,
             _ => return Err(HeaderError::Damaged),
         };
-        let lanes = u32_at(bytes, 64);
+        let (lanes, cells) = (u32_at(bytes, 64), u32_at(bytes, BOOT_END));
         let counted = [32, 40, 48].iter().all(|&at| u64_at(bytes, at) <= COUNT_MAX);
-        if lanes as usize > JOURNAL_LANES_MAX || !counted || u64_at(bytes, 56) > EPOCH_MAX / 2 {
+        if cells > lanes
+            || lanes as usize > JOURNAL_LANES_MAX
+            || !counted
+            || u64_at(bytes, 56) > EPOCH_MAX / 2
+        {
             return Err(HeaderError::Damaged);
         }
         let control = Control {
@@ -147,6 +154,7 @@ impl Control {
             settled: u64_at(bytes, 48),
             epoch: u64_at(bytes, 56),
             lanes,
+            cells,
             basis,
         };
         Ok((u64_at(bytes, 32), control))
@@ -320,6 +328,7 @@ mod tests {
                 settled: 4,
                 epoch: 1 << 40,
                 lanes: JOURNAL_LANES_MAX as u32,
+                cells: 7,
                 basis,
             };
             control.encode(77, &mut block);

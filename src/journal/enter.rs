@@ -59,7 +59,7 @@ fn look(storage: &dyn Storage) -> Result<Look, Refusal> {
             false => Err(Refusal::InUse { path: storage.path("") }),
         };
     }
-    if names.iter().any(|name| name.starts_with("lane-")) {
+    if names.iter().any(|name| name.starts_with("lane-") || name.starts_with("cells-")) {
         return Err(Refusal::Missing { path: storage.path(CONTROL_NAME) });
     }
     // A file system of its own has `lost+found` in it, and other programs leave hidden files.
@@ -116,8 +116,15 @@ fn create(storage: &dyn Storage) -> Result<Option<ControlFile>, Refusal> {
         return Ok(None);
     }
     let instance = new_instance().map_err(|error| failed(storage, "make", error))?;
-    let control =
-        Control { instance, incarnation: 0, settled: 0, epoch: 0, lanes: 0, basis: Basis::Slots };
+    let control = Control {
+        instance,
+        incarnation: 0,
+        settled: 0,
+        epoch: 0,
+        lanes: 0,
+        cells: 0,
+        basis: Basis::Slots,
+    };
     let control = ControlFile::create(file, control)
         .map_err(|error| Refusal::of(storage.path(CONTROL_NEW_NAME), "write", error))?;
     storage

@@ -10,12 +10,12 @@ use std::sync::{Arc, OnceLock};
 use super::control::ControlFile;
 use super::disk::{Disk, Image};
 use super::layout::{
-    Identity, PAYLOAD_BYTES_MAX, RING_AT, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, checkpoint_at,
-    lane_name, segment_at, u32_at,
+    Identity, PAYLOAD_BYTES_MAX, RING_AT, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, cells_name,
+    checkpoint_at, lane_name, segment_at, u32_at,
 };
 use super::slot::{self, Slot};
-use super::{Fsync, Recovered, Refusal, open, salvage, segment};
-use crate::limits::{JOURNAL_RECORD_BYTES_MAX, JOURNAL_STATE_BYTES_MAX};
+use super::{Fsync, Recovered, Refusal, cells, open, salvage, segment};
+use crate::limits::{JOURNAL_CELL_BYTES_MAX, JOURNAL_RECORD_BYTES_MAX, JOURNAL_STATE_BYTES_MAX};
 
 const BOOT: Option<[u8; 16]> = Some([1; 16]);
 const INSTANCE_AT: usize = 16;
@@ -56,7 +56,10 @@ fn read(disk: &Disk) -> Result<Recovered, Refusal> {
     let recovery = open(Arc::new(disk.clone()))?;
     assert!(recovery.states().all(|state| state.len() <= JOURNAL_STATE_BYTES_MAX));
     let check = |record: &[u8]| assert!((1..=JOURNAL_RECORD_BYTES_MAX).contains(&record.len()));
-    Ok(recovery.visit(1, check, |_| {})?.0)
+    let check_cell = |_, _, value: &[u8]| assert!(value.len() <= JOURNAL_CELL_BYTES_MAX);
+    let (recovered, _) = recovery.visit(1, check, |_| {})?;
+    recovered.visit_cells(check_cell)?;
+    Ok(recovered)
 }
 
 /// A start and a commit must work, and be found again.
@@ -91,6 +94,9 @@ fn healthy() -> &'static Image {
                 for _ in 0..100 {
                     lane.append(&[round + 1; JOURNAL_RECORD_BYTES_MAX]).expect("room");
                 }
+                for index in 0..=u32::from(round) {
+                    lane.put_cell(index, &[round; 5]).expect("room");
+                }
                 lane.commit(&[round; 20]).expect("a commit");
             }
         }
@@ -108,7 +114,8 @@ fn edit<'a>(image: &mut Image, input: &'a [u8]) -> Option<&'a [u8]> {
     let (bytes, rest) = rest.split_at_checked(usize::from(count) % 64)?;
     let name = match what & 3 {
         0 => "control".to_owned(),
-        lane => lane_name(usize::from(lane) / 2),
+        3 => cells_name(1),
+        lane => lane_name(usize::from(lane) - 1),
     };
     let at = base(what >> 2 & 7) + usize::from(u16::from_le_bytes([low, high])) % 4_096;
     let Some(file) = image.file_mut(&name) else { return Some(rest) };
@@ -156,6 +163,8 @@ fn seal_again(file: &mut [u8], at: usize, name: &str) {
         if let Some(block) = file.get_mut(sector..).and_then(<[u8]>::first_chunk_mut) {
             ControlFile::seal(block);
         }
+    } else if name.starts_with("cells") {
+        cells::seal(&identity, file, at);
     } else if at < STREAM_AT as usize {
         if let Some(block) = file.get_mut(sector..).and_then(<[u8]>::first_chunk_mut) {
             slot::seal(identity.seed(), block);

@@ -1,10 +1,11 @@
 //! A lane: what one worker writes. Records are gathered, then a commit makes them and the state count.
 //!
 //! ```text
-//! append …            records into memory
-//! commit    1. write  the records, behind those of the last commit (nothing if there are none)
-//!           2. write  the slot, over the one 64 commits ago
-//!           3. sync   with `Fsync::Always`
+//! append …, put_cell …   into memory
+//! commit    1. write     the records, behind those of the last commit (nothing if there are none)
+//!           2. write     the cells, each into a free place of its own (and sync them, with `Always`)
+//!           3. write     the slot, over the one 64 commits ago
+//!           4. sync      with `Fsync::Always`
 //! ```
 //!
 //! Only after `commit` has returned may the caller publish the state, and then answer. Nothing is read
@@ -14,13 +15,22 @@
 use std::io;
 use std::sync::Arc;
 
+use super::cell::Value;
+use super::cells::{Cells, Versions, cell_at};
 use super::layout::{self, SECTOR_BYTES};
 use super::mark::Mark;
-use super::segment::{Staged, Stream};
+use super::segment::{StagedRecords, Stream};
 use super::shared::{Fsync, LaneFile, Meters};
-use super::slot::{Block, Slot};
+use super::slot::{Block, Header};
 use super::space::{Full, Space};
-use crate::limits::JOURNAL_BUFFER_BYTES_MAX;
+use crate::limits::{JOURNAL_BUFFER_BYTES_MAX, JOURNAL_CELLS_MAX};
+
+/// How far an open commit has come.
+#[derive(Clone, Copy)]
+pub struct Staged {
+    records: StagedRecords,
+    cells: usize,
+}
 
 /// The one writer of a lane's file.
 pub struct Lane {
@@ -30,6 +40,7 @@ pub struct Lane {
     fsync: Fsync,
     meters: Arc<Meters>,
     space: Arc<Space>,
+    cells: Cells,
     /// The last commit.
     mark: Mark,
     stream: Stream,
@@ -37,6 +48,9 @@ pub struct Lane {
     room: u64,
     /// The value of `room` for which waiting was in vain.
     waited_at: Option<u64>,
+    /// The cells of the open commit; of the same one the last counts.
+    values: Vec<(u32, Value)>,
+    versions: Versions,
     block: Box<Block>,
     /// The error of a write ahead of the commit, for the commit to return.
     error: Option<io::Error>,
@@ -46,10 +60,9 @@ impl Lane {
     /// Continues a lane after the commit `mark`.
     pub fn new(
         index: usize,
-        file: LaneFile,
+        (file, cells, versions): (LaneFile, Cells, Versions),
         mark: Mark,
-        incarnation: u64,
-        fsync: Fsync,
+        (incarnation, fsync): (u64, Fsync),
         meters: Arc<Meters>,
         space: Arc<Space>,
     ) -> Lane {
@@ -63,7 +76,10 @@ impl Lane {
             stream,
             room: space.prepared(index),
             space,
+            cells,
             waited_at: None,
+            values: Vec::new(),
+            versions,
             block: Box::new(Block([0; SECTOR_BYTES])),
             error: None,
             file,
@@ -107,19 +123,41 @@ impl Lane {
         Ok(())
     }
 
-    /// Returns where the open commit's records end by now, for [`back_to`](Self::back_to).
+    /// Sets a cell as part of the open commit. Which numbers are in use is the caller's affair; they
+    /// should be without large gaps, as the file is as long as the highest one demands.
+    ///
+    /// # Errors
+    /// [`Full`] if there is no room for a cell of this number on the disk. One that had a value since the
+    /// start always has room.
+    ///
+    /// # Panics
+    /// With more than [`JOURNAL_CELL_BYTES_MAX`](crate::limits::JOURNAL_CELL_BYTES_MAX) bytes.
+    pub fn put_cell(&mut self, index: u32, value: &[u8]) -> Result<(), Full> {
+        let room = self.space.room_of_cells(self.index);
+        let end = cell_at(index) + SECTOR_BYTES as u64;
+        let is_there = end <= self.space.prepared(room);
+        if !is_there && (index >= JOURNAL_CELLS_MAX || self.space.wait(room, end) < end) {
+            return Err(Full);
+        }
+        self.values.push((index, Value::new(value)));
+        Ok(())
+    }
+
+    /// Returns how far the open commit has come, for [`back_to`](Self::back_to).
     pub fn staged(&self) -> Staged {
-        self.stream.staged()
+        Staged { records: self.stream.staged(), cells: self.values.len() }
     }
 
-    /// Forgets the records that were appended since `staged`, which must be of the open commit.
+    /// Forgets the records and cells since `staged`, which must be of the open commit.
     pub fn back_to(&mut self, staged: Staged) {
-        self.stream.back_to(staged);
+        self.stream.back_to(staged.records);
+        self.values.truncate(staged.cells);
     }
 
-    /// Forgets all records of the open commit.
+    /// Forgets all records and cells of the open commit.
     pub fn discard(&mut self) {
         self.stream.discard();
+        self.values.clear();
     }
 
     /// Begins anew after a reset: the records so far do not count any more, and no state does. The
@@ -127,10 +165,13 @@ impl Lane {
     pub fn restart(&mut self, epoch: u64) {
         debug_assert!(epoch > self.epoch());
         self.stream.restart(epoch);
+        self.values.clear();
+        self.versions.clear();
     }
 
-    /// Makes the records of the open commit count, together with `state`, which replaces the last one.
-    /// When this returns, the caller may publish both with the mark, and answer.
+    /// Makes the records and cells of the open commit count, together with `state`, which replaces the
+    /// last one. When this returns, the caller may publish all of it with the mark, and answer. It must
+    /// be published before the next commit is made.
     ///
     /// # Errors
     /// A failed write or sync, of this commit or earlier. The caller must not publish, and must end the
@@ -152,6 +193,11 @@ impl Lane {
             return Err(error);
         }
         self.stream.committed();
+        if let Some((highest, _)) = self.values.iter().max_by_key(|(index, _)| *index) {
+            let end = cell_at(*highest) + SECTOR_BYTES as u64;
+            self.space.used_up_to(self.space.room_of_cells(self.index), end);
+            self.values.clear();
+        }
         self.mark = mark;
         self.space.used(self.index, mark.end());
         Ok(mark)
@@ -159,8 +205,20 @@ impl Lane {
 
     fn write(&mut self, mark: &Mark, state: &[u8]) -> io::Result<()> {
         self.write_records()?;
+        if !self.values.is_empty() {
+            self.cells.write(mark, &self.values, &mut self.versions)?;
+            if self.fsync == Fsync::Always {
+                self.cells.sync(&self.meters)?;
+            }
+        }
         let seed = self.file.identity.seed();
-        Slot::encode_commit(seed, mark, self.incarnation, state, &mut self.block);
+        let cells = self.versions.cells();
+        Header { mark: *mark, incarnation: self.incarnation, cells }.encode(
+            seed,
+            0,
+            state,
+            &mut self.block,
+        );
         self.file.file.write_at(&self.block.0, layout::slot_at(mark.number))?;
         match self.fsync {
             Fsync::EverySecond => Ok(()),

@@ -72,6 +72,11 @@ pub fn lane_name(lane: usize) -> String {
     format!("lane-{lane:04}")
 }
 
+/// Returns the name of the file of a lane's cells.
+pub fn cells_name(lane: usize) -> String {
+    format!("cells-{lane:04}")
+}
+
 /// What a file of a state directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -80,6 +85,8 @@ pub enum Kind {
     Control = 1,
     /// The commits and records of one worker.
     Lane = 2,
+    /// The cells of one worker.
+    Cells = 3,
 }
 
 /// Which lane of which state directory a file is. All checksums of the file begin with it, so that no

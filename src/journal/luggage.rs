@@ -10,14 +10,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cells::Cells;
 use super::control::{ControlFile, Level};
 use super::enter;
 use super::lane::Lane;
-use super::layout::{CONTROL_NAME, lane_name, u64_at};
-use super::recovery::{self, Recovered};
+use super::layout::{CONTROL_NAME, cells_name, lane_name, u64_at};
+use super::recovery::{self, Opened, Recovered};
 use super::refusal::Refusal;
 use super::running::Journal;
-use super::shared::Meters;
+use super::shared::{LaneFile, Meters};
 use super::storage::{File, Storage};
 
 /// A journal without threads or lanes, from which this process or another one can go on.
@@ -28,7 +29,7 @@ pub struct Packed {
 }
 
 /// The version of the bytes.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const WORD: usize = 8;
 
 impl Journal {
@@ -52,7 +53,9 @@ impl Journal {
             bytes.extend_from_slice(&lane.prepared().to_le_bytes());
         }
         let control = [self.control_file()];
-        let lanes = self.files().iter().map(|lane| lane.file.clone());
+        let of_lane =
+            |(lane, cells): &(LaneFile, Cells)| [lane.file.clone(), cells.file().file().clone()];
+        let lanes = self.files().iter().flat_map(of_lane);
         let files = control.into_iter().chain(lanes).collect();
         Ok(Packed { storage: self.storage().clone(), files, bytes })
     }
@@ -118,16 +121,20 @@ fn unpack(
         return Err(misfit("it is not the directory of the other process"));
     }
     let count = control.control().lanes as usize;
-    let mut files: Vec<Arc<dyn File>> = files.take(count).collect();
-    if files.len() < lanes.len() {
-        return Err(misfit("there are too few descriptors"));
+    let mut opened: Vec<Opened> = Vec::new();
+    while let (Some(lane), Some(cells)) = (files.next(), files.next()) {
+        opened.push((lane, Some(cells)));
+    }
+    if opened.len() < lanes.len() || opened.len() > count {
+        return Err(misfit("the number of descriptors is wrong"));
     }
     // A successor that began and ended may have made more.
-    for lane in files.len()..count {
-        files.push(enter::open(&*storage, &lane_name(lane))?);
+    for lane in opened.len()..count {
+        let cells = enter::open(&*storage, &cells_name(lane))?;
+        opened.push((enter::open(&*storage, &lane_name(lane))?, Some(cells)));
     }
     let level = Level::Slots { unsynced: true, torn: false };
-    let mut recovery = recovery::choose(storage.clone(), control, files, level, began)?;
+    let mut recovery = recovery::choose(storage.clone(), control, opened, level, began)?;
     for (lane, (found, [number, prepared])) in recovery.lanes.iter_mut().zip(lanes).enumerate() {
         // A successor that began and ended has made one commit of its own, of the same state.
         if !(*number..=number + 1).contains(&found.mark.number) {

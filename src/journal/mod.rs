@@ -27,6 +27,8 @@
 //! Deliberately not here: what the bytes mean, sockets, signals, and any repair that is not asked for.
 
 mod begin;
+mod cell;
+mod cells;
 mod checkpoint;
 mod choice;
 mod control;
@@ -40,10 +42,12 @@ mod lane;
 mod layout;
 mod luggage;
 mod mark;
+mod prepare;
 mod recovery;
 mod refusal;
 mod running;
 mod salvage;
+mod salvage_cells;
 mod segment;
 mod shared;
 mod slot;
@@ -55,14 +59,13 @@ mod visit;
 
 pub use checkpoint::{Caller, Cut};
 pub use control::Level;
-pub use lane::Lane;
+pub use lane::{Lane, Staged};
 pub use luggage::{Packed, receive};
 pub use mark::Mark;
 pub use recovery::{Recovered, Recovery, open, open_existing};
 pub use refusal::{Damage, Refusal};
 pub use running::{Figures, Journal};
 pub use salvage::{Loss, salvage};
-pub use segment::Staged;
 pub use shared::{Fsync, Reading};
 pub use space::Full;
 pub use storage::{Directory, File, Storage};

@@ -8,11 +8,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cells::CellFile;
 use super::choice::{self, HEAD_BYTES, Slots, Wrong};
 use super::control::{Basis, Control, ControlFile, Level};
 use super::enter;
 use super::layout::{
-    HeaderError, Identity, Instance, Kind, checkpoint_at, lane_name, read_header, segment_at,
+    HeaderError, Identity, Instance, Kind, cells_name, checkpoint_at, lane_name, read_header,
+    segment_at,
 };
 use super::mark::Mark;
 use super::refusal::{Damage, Refusal};
@@ -32,7 +34,11 @@ pub struct FoundLane {
     pub state: State,
     /// A commit of which all records are known to be on disk.
     pub durable: Mark,
-    /// Where the zeros ahead of the records end, if that is known.
+    /// The file of its cells, if it has one.
+    pub cells: Option<CellFile>,
+    /// Cells that it has room for at least.
+    pub cells_min: u32,
+    /// Where the zeros ahead of the records end, if another process has handed that over.
     pub prepared: Option<u64>,
 }
 
@@ -80,26 +86,37 @@ fn open_lanes(
     control: ControlFile,
     began: Instant,
 ) -> Result<Recovery, Refusal> {
+    let facts = control.control();
     let mut files = Vec::new();
-    for lane in 0..control.control().lanes as usize {
-        files.push(enter::open(&*storage, &lane_name(lane))?);
+    for lane in 0..facts.lanes as usize {
+        let has_cells = lane < facts.cells as usize;
+        let cells = has_cells.then(|| enter::open(&*storage, &cells_name(lane))).transpose()?;
+        files.push((enter::open(&*storage, &lane_name(lane))?, cells));
     }
     let level = Level::of(control.control().basis, storage.boot());
     choose(storage, control, files, level, began)
 }
 
+/// The open files of a lane: that of its records, and that of its cells if it has one.
+pub(super) type Opened = (Arc<dyn File>, Option<Arc<dyn File>>);
+
 /// Chooses a commit for each lane, whose files are open.
 pub(super) fn choose(
     storage: Arc<dyn Storage>,
     control: ControlFile,
-    files: Vec<Arc<dyn File>>,
+    opened: Vec<Opened>,
     level: Level,
     began: Instant,
 ) -> Result<Recovery, Refusal> {
     let facts = *control.control();
-    let read = |(lane, file)| read_lane(&*storage, &facts, lane, file);
-    let (files, slots): (Vec<LaneFile>, Vec<Slots>) =
-        files.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let (mut files, mut slots) = (Vec::new(), Vec::new());
+    for (lane, (file, cells)) in opened.into_iter().enumerate() {
+        let (file, found) = read_lane(&*storage, &facts, lane, file)?;
+        let cells =
+            cells.map(|cells| CellFile::open(cells, &facts, lane, &*storage)).transpose()?;
+        files.push((file, cells));
+        slots.push(found);
+    }
     let wrong = |lane: usize, Wrong { offset, what }| {
         Refusal::from(Damage { path: storage.path(&lane_name(lane)), offset, what })
     };
@@ -110,11 +127,15 @@ pub(super) fn choose(
         wrong(lane, Wrong { offset, what: "no checkpoint of the last run is in all lanes" })
     })?;
     let mut lanes = Vec::new();
-    for (lane, (file, slots)) in files.into_iter().zip(&slots).enumerate() {
+    for (lane, ((file, cells), slots)) in files.into_iter().zip(&slots).enumerate() {
         let chosen = chosen(&file, slots, &facts, level, checkpoint)
             .map_err(|error| Refusal::of(storage.path(&lane_name(lane)), "read", error))?
             .map_err(|error| wrong(lane, error))?;
-        lanes.push(FoundLane::new(file, slots, &chosen, &facts));
+        if let Some(cells) = &cells {
+            let long_enough = cells.check_length(chosen.cells);
+            long_enough.map_err(|error| error.refusal(&*storage, &cells_name(lane)))?;
+        }
+        lanes.push(FoundLane { cells, ..FoundLane::new(file, slots, &chosen, &facts) });
     }
     Ok(Recovery { storage, control, level, lanes, checkpoint, began })
 }
@@ -248,13 +269,15 @@ fn durable(slots: &Slots, control: &Control, chosen: &Slot) -> Option<Mark> {
 impl FoundLane {
     /// A lane whose commit `chosen` counts, unless it is of an earlier epoch.
     pub(super) fn new(file: LaneFile, slots: &Slots, chosen: &Slot, control: &Control) -> Self {
-        let start = Mark::start(&file.identity, chosen.mark.number, control.epoch);
-        if chosen.mark.epoch() < control.epoch {
-            let state = State::EMPTY;
-            return FoundLane { file, mark: start, state, durable: start, prepared: None };
-        }
-        let durable = durable(slots, control, chosen).unwrap_or(start);
-        FoundLane { file, mark: chosen.mark, state: chosen.state, durable, prepared: None }
+        let start = |number| Mark::start(&file.identity, number, control.epoch);
+        let (mark, state, durable) = if chosen.mark.epoch() < control.epoch {
+            (start(chosen.mark.number), State::EMPTY, None)
+        } else {
+            (chosen.mark, chosen.state, durable(slots, control, chosen))
+        };
+        let durable = durable.unwrap_or_else(|| start(0));
+        let cells_min = chosen.cells;
+        FoundLane { file, mark, state, durable, cells: None, cells_min, prepared: None }
     }
 }
 
@@ -273,6 +296,21 @@ impl Recovery {
     /// Returns the random number of the state directory.
     pub fn instance(&self) -> Instance {
         self.control.control().instance
+    }
+
+    /// Calls `visit` with the lane, the number and the value of each cell, as it was at the commit that
+    /// counts. A cell of the caller's may be in several lanes.
+    ///
+    /// # Errors
+    /// The first damage that is found, or a failed read.
+    pub fn visit_cells(&self, mut visit: impl FnMut(usize, u32, &[u8])) -> Result<(), Refusal> {
+        for (lane, found) in self.lanes.iter().enumerate() {
+            if let Some(cells) = &found.cells {
+                let visited = cells.visit(&found.mark, |index, value| visit(lane, index, value));
+                visited.map_err(|error| error.refusal(&*self.storage, &cells_name(lane)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns what the recovered state rests on.
@@ -318,5 +356,13 @@ impl Recovered {
     /// Returns the state of each lane, see [`Recovery::states`].
     pub fn states(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.0.states()
+    }
+
+    /// Calls `visit` for each cell, see [`Recovery::visit_cells`].
+    ///
+    /// # Errors
+    /// The first damage that is found, or a failed read.
+    pub fn visit_cells(&self, visit: impl FnMut(usize, u32, &[u8])) -> Result<(), Refusal> {
+        self.0.visit_cells(visit)
     }
 }

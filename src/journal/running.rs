@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::begin::Begun;
+use super::cells::Cells;
 use super::checkpoint::{Caller, Checkpointer};
 use super::control::ControlFile;
 use super::lane::Lane;
@@ -27,7 +28,7 @@ use crate::log;
 /// A state directory in use.
 pub struct Journal {
     shared: Arc<Shared>,
-    files: Vec<LaneFile>,
+    files: Vec<(LaneFile, Cells)>,
     workers: usize,
     recovery: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -165,12 +166,11 @@ impl Journal {
     /// Returns what an operator may want to see.
     pub fn figures(&self) -> Figures {
         let shared = &self.shared;
-        let (taken, left) = shared.space.totals();
         Figures {
             fsync: shared.fsync,
             counted: shared.meters.read(),
-            disk_bytes: taken,
-            prepared_bytes_min: left,
+            disk_bytes: shared.space.taken(),
+            prepared_bytes_min: shared.space.left_min(),
             disk_full: shared.space.is_full(),
             lanes: self.files.len(),
             recovery: self.recovery,
@@ -180,7 +180,9 @@ impl Journal {
     /// Returns the lowest and the highest number of the descriptors that workers write; `None` if the
     /// storage has no descriptors.
     pub fn descriptors(&self) -> Option<RangeInclusive<RawFd>> {
-        let files = self.files.iter().map(|lane| lane.file.clone()).chain([self.control_file()]);
+        let files = self.files.iter();
+        let files = files.flat_map(|(lane, cells)| [&lane.file, cells.file().file()]).cloned();
+        let files = files.chain([self.control_file()]);
         let numbers = files.filter_map(|file| file.descriptor().map(|it| it.as_raw_fd()));
         numbers.fold(None, |range: Option<RangeInclusive<RawFd>>, number| {
             Some(range.map_or(number..=number, |range| {
@@ -200,7 +202,8 @@ impl Journal {
         if shared.meters.has_failed() {
             return Err(Meters::after_failure());
         }
-        for lane in &self.files {
+        for (lane, cells) in &self.files {
+            cells.sync(&shared.meters)?;
             shared.meters.sync(&*lane.file)?;
         }
         if lanes.len() == self.workers {
@@ -213,7 +216,7 @@ impl Journal {
         self.workers
     }
 
-    pub(super) fn files(&self) -> &[LaneFile] {
+    pub(super) fn files(&self) -> &[(LaneFile, Cells)] {
         &self.files
     }
 

@@ -16,15 +16,17 @@ use super::choice::{self, HEAD_BYTES, Slots};
 use super::control::{Basis, Control, ControlFile, Level};
 use super::enter;
 use super::layout::{
-    CONTROL_NAME, Identity, Instance, Kind, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, checkpoint_at,
-    lane_name, put, read_header, segment_at, slot_at,
+    CONTROL_NAME, Identity, Instance, Kind, SEGMENT_BYTES, STREAM_AT, cells_name, lane_name,
+    read_header, segment_at,
 };
 use super::mark::Mark;
+use super::prepare::head;
 use super::recovery;
 use super::refusal::Refusal;
+use super::salvage_cells::CellRemedy;
 use super::segment::Stream;
 use super::shared::LaneFile;
-use super::slot::{Block, Slot, State};
+use super::slot::{Slot, State};
 use super::space::write_zeros;
 use super::storage::{File, Storage};
 use super::visit::{self, Stretch};
@@ -65,38 +67,66 @@ pub fn salvage(
         }
         Err(refusal) => return Err(refusal),
     };
+    let replacements = examine(storage, control, rebuilt)?;
+    for replacement in &replacements {
+        for what in &replacement.losses {
+            report(&Loss { path: storage.path(&replacement.name), what: what.clone() });
+        }
+    }
+    let mut kept = Vec::new();
+    for Replacement { name, write, .. } in replacements {
+        let failed = |error| Refusal::of(storage.path(&name), "salvage", error);
+        let new = format!("{name}.salvaged");
+        let file = storage.create(&new).map_err(failed)?;
+        write(file).map_err(failed)?;
+        kept.extend(replace(storage, &new, &name).map_err(failed)?);
+    }
+    Ok(kept)
+}
+
+/// A whole file for a damaged one.
+struct Replacement {
+    name: String,
+    losses: Vec<String>,
+    /// Writes the file and syncs it.
+    write: Box<dyn FnOnce(Arc<dyn File>) -> io::Result<()>>,
+}
+
+/// Decides what is to be replaced: cells, lanes, and the control file at the end.
+fn examine(
+    storage: &dyn Storage,
+    control: Control,
+    with_control: bool,
+) -> Result<Vec<Replacement>, Refusal> {
     let level = Level::of(control.basis, storage.boot());
     let lanes: Vec<Found> = (0..control.lanes as usize)
         .map(|lane| Found::read(storage, &control, lane))
         .collect::<Result<_, _>>()?;
-    let readable = lanes.iter().filter_map(|lane| lane.slots.as_ref());
-    let checkpoint = choice::newest_checkpoint(readable, &control);
-    let mut remedies = Vec::new();
-    for lane in lanes {
-        if let Some(remedy) = lane.examine(&control, level, checkpoint)? {
-            for what in &remedy.losses {
-                report(&Loss { path: storage.path(&lane_name(remedy.lane)), what: what.clone() });
-            }
-            remedies.push(remedy);
+    let mut replacements = Vec::new();
+    for (lane, found) in lanes.iter().enumerate().take(control.cells as usize) {
+        let cells = found.slots.as_ref().map_or(0, Slots::cells);
+        if let Some(mut remedy) = CellRemedy::find(storage, &control, lane, cells)? {
+            let losses = std::mem::take(&mut remedy.losses);
+            let write = Box::new(move |file| remedy.write(file));
+            replacements.push(Replacement { name: cells_name(lane), losses, write });
         }
     }
-    let mut kept = Vec::new();
-    for remedy in remedies {
-        let name = lane_name(remedy.lane);
-        let failed = |error| Refusal::of(storage.path(&name), "salvage", error);
-        let new = format!("{name}.new");
-        let file = storage.create(&new).map_err(failed)?;
-        remedy.write(&*file, &control, checkpoint).map_err(failed)?;
-        kept.extend(replace(storage, &new, &name).map_err(failed)?);
+    let readable = lanes.iter().filter_map(|lane| lane.slots.as_ref());
+    let checkpoint = choice::newest_checkpoint(readable, &control);
+    for lane in lanes {
+        if let Some(mut remedy) = lane.examine(&control, level, checkpoint)? {
+            let name = lane_name(remedy.identity.lane as usize);
+            let losses = std::mem::take(&mut remedy.losses);
+            let write = Box::new(move |file| remedy.write(file, &control, checkpoint));
+            replacements.push(Replacement { name, losses, write });
+        }
     }
-    if rebuilt {
-        let failed = |error| Refusal::of(storage.path(CONTROL_NAME), "salvage", error);
-        let new = format!("{CONTROL_NAME}.salvaged");
-        let file = storage.create(&new).map_err(failed)?;
-        ControlFile::create(file, control).map_err(failed)?;
-        kept.extend(replace(storage, &new, CONTROL_NAME).map_err(failed)?);
+    if with_control {
+        let write = Box::new(move |file| ControlFile::create(file, control).map(drop));
+        let name = CONTROL_NAME.to_owned();
+        replacements.push(Replacement { name, losses: Vec::new(), write });
     }
-    Ok(kept)
+    Ok(replacements)
 }
 
 /// Keeps the file `name` under another one, which is returned, and puts `new` in its place.
@@ -164,7 +194,7 @@ impl Found {
         checkpoint: u64,
     ) -> Result<Option<Remedy>, Refusal> {
         let (Some(file), Some(slots)) = (self.file.take(), self.slots.take()) else {
-            return Ok(Some(Remedy::empty(self.lane, self.identity, control, self.losses)));
+            return Ok(Some(Remedy::empty(self.identity, control, self.losses)));
         };
         let file = LaneFile { file, identity: self.identity };
         let read = |error| Refusal::of(lane_name(self.lane), "read", error);
@@ -181,14 +211,14 @@ impl Found {
         }
         let Some(slot) = slot else {
             self.losses.push("no intact commit is left; all of it is lost".to_owned());
-            return Ok(Some(Remedy::empty(self.lane, self.identity, control, self.losses)));
+            return Ok(Some(Remedy::empty(self.identity, control, self.losses)));
         };
         if wrong.is_some() {
             let number = slot.mark.number;
             self.losses
                 .push(format!("the totals are those of commit {number}, the newest intact one"));
         }
-        let mut remedy = Remedy::empty(self.lane, self.identity, control, self.losses);
+        let mut remedy = Remedy::empty(self.identity, control, self.losses);
         remedy.number = slot.mark.number;
         if slot.mark.epoch() == control.epoch {
             remedy.state = slot.state;
@@ -220,7 +250,6 @@ impl Found {
 
 /// A lane to be written anew.
 struct Remedy {
-    lane: usize,
     identity: Identity,
     number: u64,
     state: State,
@@ -232,9 +261,8 @@ struct Remedy {
 }
 
 impl Remedy {
-    fn empty(lane: usize, identity: Identity, control: &Control, losses: Vec<String>) -> Remedy {
+    fn empty(identity: Identity, control: &Control, losses: Vec<String>) -> Remedy {
         Remedy {
-            lane,
             identity,
             number: 1,
             state: State::EMPTY,
@@ -265,7 +293,8 @@ impl Remedy {
     }
 
     /// Writes the whole file, and syncs it.
-    fn write(&self, file: &dyn File, control: &Control, checkpoint: u64) -> io::Result<()> {
+    fn write(&self, file: Arc<dyn File>, control: &Control, checkpoint: u64) -> io::Result<()> {
+        let file = &*file;
         let start = Mark::start(&self.identity, self.number, self.epoch);
         let mut stream = Stream::new(self.identity, &start);
         for (segment, mark) in &self.intact {
@@ -289,7 +318,8 @@ impl Remedy {
         let mark = stream.mark(self.number);
         let end = mark.end().next_multiple_of(SEGMENT_BYTES as u64);
         write_zeros(file, mark.end(), end).map_err(|(_, error)| error)?;
-        let slot = Slot { mark, incarnation: control.settled, checkpoint: 0, state: self.state };
+        let slot =
+            Slot { mark, incarnation: control.settled, checkpoint: 0, cells: 0, state: self.state };
         file.write_at(&head(self.identity, &slot, checkpoint), 0)?;
         file.sync()
     }
@@ -300,18 +330,6 @@ fn flush(stream: &mut Stream, file: &dyn File) -> io::Result<()> {
     file.write_at(bytes, at)?;
     stream.written();
     Ok(())
-}
-
-/// Returns everything before the stream of a lane with one commit, which is also its checkpoint.
-pub fn head(identity: Identity, slot: &Slot, checkpoint: u64) -> Vec<u8> {
-    let mut head = vec![0; STREAM_AT as usize];
-    put(&mut head, 0, &identity.header(Kind::Lane));
-    let mut block = Block([0; SECTOR_BYTES]);
-    slot.encode(identity.seed(), &mut block);
-    put(&mut head, slot_at(slot.mark.number) as usize, &block.0);
-    Slot { checkpoint, ..*slot }.encode(identity.seed(), &mut block);
-    put(&mut head, checkpoint_at(checkpoint) as usize, &block.0);
-    head
 }
 
 /// What a control file that cannot be read in full must have said.
@@ -350,8 +368,11 @@ fn guess_control(storage: &dyn Storage) -> Result<Guess, Refusal> {
     let settled = of_lanes().map(|run| run.incarnation).min().unwrap_or(0);
     let incarnation = of_lanes().map(|run| run.incarnation).max().unwrap_or(0);
     let copies_basis = copy.filter(|copy| copy.settled == settled).map(|copy| copy.basis);
+    let lanes = lanes.last().map_or(0, |last| last + 1).max(copy.map_or(0, |copy| copy.lanes));
+    let has_cells = names.iter().any(|name| name.starts_with("cells-"));
     let control = Control {
         instance,
+        cells: if has_cells { lanes } else { 0 },
         incarnation: incarnation.max(copy.map_or(0, |copy| copy.incarnation)),
         settled,
         epoch: of_lanes()
@@ -359,7 +380,7 @@ fn guess_control(storage: &dyn Storage) -> Result<Guess, Refusal> {
             .chain(copy.map(|copy| copy.epoch))
             .max()
             .unwrap_or(0),
-        lanes: lanes.last().map_or(0, |last| last + 1).max(copy.map_or(0, |copy| copy.lanes)),
+        lanes,
         basis: copies_basis.unwrap_or(Basis::SyncedSlots(None)),
     };
     let what = "it is made again from the lanes; a reset that is in no lane yet may be undone";

@@ -35,7 +35,7 @@ pub struct Stream {
 
 /// Where the records of an open commit end.
 #[derive(Clone, Copy)]
-pub struct Staged(End);
+pub struct StagedRecords(End);
 
 #[derive(Clone, Copy)]
 struct End {
@@ -139,17 +139,17 @@ impl Stream {
 
     /// Forgets all records since the last commit.
     pub fn discard(&mut self) {
-        self.back_to(Staged(self.committed));
+        self.back_to(StagedRecords(self.committed));
     }
 
     /// Returns where the records end by now.
-    pub fn staged(&self) -> Staged {
-        Staged(self.staged)
+    pub fn staged(&self) -> StagedRecords {
+        StagedRecords(self.staged)
     }
 
     /// Forgets all records since `staged`. They may have been written ahead of a commit; then the next
     /// ones are written over them.
-    pub fn back_to(&mut self, Staged(end): Staged) {
+    pub fn back_to(&mut self, StagedRecords(end): StagedRecords) {
         self.staged = end;
         match end.at().checked_sub(self.unwritten_at) {
             Some(kept) => self.unwritten.truncate(kept as usize),

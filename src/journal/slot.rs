@@ -7,7 +7,7 @@
 use super::crc::Crc;
 use super::layout::{COUNT_MAX, PAYLOAD_BYTES_MAX, SECTOR_BYTES, SEGMENT_MAX, put, u32_at, u64_at};
 use super::mark::{EPOCH_MAX, Mark};
-use crate::limits::JOURNAL_STATE_BYTES_MAX;
+use crate::limits::{JOURNAL_CELLS_MAX, JOURNAL_STATE_BYTES_MAX};
 
 /// The state of a lane: bytes of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Slot {
     pub incarnation: u64,
     /// The checkpoint's number, or 0 in the ring.
     pub checkpoint: u64,
+    /// Cells that the file of cells has room for at least.
+    pub cells: u32,
     /// What the caller committed.
     pub state: State,
 }
@@ -79,58 +81,17 @@ pub struct Block(pub [u8; SECTOR_BYTES]);
 const MAGIC: &[u8; 4] = b"slot";
 const CRC_AT: usize = 4;
 const STATE_LENGTH_AT: usize = 52;
+const CELLS_AT: usize = 56;
 const STATE_AT: usize = SECTOR_BYTES - JOURNAL_STATE_BYTES_MAX;
 
-const _: () = assert!(STATE_AT >= STATE_LENGTH_AT + 2);
+const _: () = assert!(STATE_AT >= CELLS_AT + 4);
 
 impl Slot {
     /// Writes the slot into `block`, every byte of it.
     pub fn encode(&self, seed: Crc, block: &mut Block) {
-        Slot::encode_parts(
-            seed,
-            &self.mark,
-            [self.incarnation, self.checkpoint],
-            self.state.bytes(),
-            block,
-        );
-    }
-
-    /// Writes a slot of the ring into `block`, from state bytes that lie elsewhere.
-    ///
-    /// # Panics
-    /// With more than [`JOURNAL_STATE_BYTES_MAX`] bytes of state.
-    pub fn encode_commit(
-        seed: Crc,
-        mark: &Mark,
-        incarnation: u64,
-        state: &[u8],
-        block: &mut Block,
-    ) {
-        Slot::encode_parts(seed, mark, [incarnation, 0], state, block);
-    }
-
-    fn encode_parts(
-        seed: Crc,
-        mark: &Mark,
-        [incarnation, checkpoint]: [u64; 2],
-        state: &[u8],
-        block: &mut Block,
-    ) {
-        let bytes = &mut block.0;
-        bytes[..4].copy_from_slice(MAGIC);
-        put(bytes, 8, &mark.number.to_le_bytes());
-        put(bytes, 16, &incarnation.to_le_bytes());
-        put(bytes, 24, &mark.epoch().to_le_bytes());
-        put(bytes, 32, &checkpoint.to_le_bytes());
-        put(bytes, 40, &mark.segment.to_le_bytes());
-        put(bytes, 44, &(mark.used() as u32).to_le_bytes());
-        put(bytes, 48, &mark.crc.to_le_bytes());
-        put(bytes, STATE_LENGTH_AT, &(state.len() as u32).to_le_bytes());
-        bytes[STATE_LENGTH_AT + 4..STATE_AT].fill(0);
-        put(bytes, STATE_AT, state);
-        bytes[STATE_AT + state.len()..].fill(0);
-        let crc = crc(seed, bytes);
-        put(bytes, CRC_AT, &crc.to_le_bytes());
+        let Slot { mark, incarnation, checkpoint, cells, state } = self;
+        let header = Header { mark: *mark, incarnation: *incarnation, cells: *cells };
+        header.encode(seed, *checkpoint, state.bytes(), block);
     }
 
     /// Reads a sector of a file whose checksums begin with `seed`.
@@ -149,6 +110,7 @@ impl Slot {
             && u64_at(bytes, 8) > 0
             && [8, 16, 32].iter().all(|&at| u64_at(bytes, at) <= COUNT_MAX)
             && u64_at(bytes, 24) <= EPOCH_MAX / 2
+            && u32_at(bytes, CELLS_AT) <= JOURNAL_CELLS_MAX
             && state_bytes <= JOURNAL_STATE_BYTES_MAX;
         if !valid {
             return Sector::Damaged;
@@ -163,6 +125,7 @@ impl Slot {
             ),
             incarnation: u64_at(bytes, 16),
             checkpoint: u64_at(bytes, 32),
+            cells: u32_at(bytes, CELLS_AT),
             state: State::new(&bytes[STATE_AT..STATE_AT + state_bytes]),
         })
     }
@@ -173,6 +136,43 @@ impl Slot {
 pub fn seal(seed: Crc, block: &mut [u8; SECTOR_BYTES]) {
     let crc = crc(seed, block);
     put(block, CRC_AT, &crc.to_le_bytes());
+}
+
+/// What a slot of the ring says besides the state, whose bytes lie elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// The commit.
+    pub mark: Mark,
+    /// The start of the program that writes it.
+    pub incarnation: u64,
+    /// Cells that the file of cells has room for at least.
+    pub cells: u32,
+}
+
+impl Header {
+    /// Writes a slot into `block`, every byte of it; `checkpoint` is 0 in the ring.
+    ///
+    /// # Panics
+    /// With more than [`JOURNAL_STATE_BYTES_MAX`] bytes of state.
+    pub fn encode(&self, seed: Crc, checkpoint: u64, state: &[u8], block: &mut Block) {
+        let bytes = &mut block.0;
+        let mark = &self.mark;
+        bytes[..4].copy_from_slice(MAGIC);
+        put(bytes, 8, &mark.number.to_le_bytes());
+        put(bytes, 16, &self.incarnation.to_le_bytes());
+        put(bytes, 24, &mark.epoch().to_le_bytes());
+        put(bytes, 32, &checkpoint.to_le_bytes());
+        put(bytes, 40, &mark.segment.to_le_bytes());
+        put(bytes, 44, &(mark.used() as u32).to_le_bytes());
+        put(bytes, 48, &mark.crc.to_le_bytes());
+        put(bytes, STATE_LENGTH_AT, &(state.len() as u32).to_le_bytes());
+        put(bytes, CELLS_AT, &self.cells.to_le_bytes());
+        bytes[CELLS_AT + 4..STATE_AT].fill(0);
+        put(bytes, STATE_AT, state);
+        bytes[STATE_AT + state.len()..].fill(0);
+        let crc = crc(seed, bytes);
+        put(bytes, CRC_AT, &crc.to_le_bytes());
+    }
 }
 
 /// The checksum of a sector but for the four bytes that hold it.
@@ -193,18 +193,21 @@ mod tests {
                 mark: Mark::start(&IDENTITY, 1, 0),
                 incarnation: 1,
                 checkpoint: 0,
+                cells: 0,
                 state: State::EMPTY,
             },
             Slot {
                 mark: Mark::new(COUNT_MAX, EPOCH_MAX / 2, SEGMENT_MAX, PAYLOAD_BYTES_MAX, u32::MAX),
                 incarnation: COUNT_MAX,
                 checkpoint: COUNT_MAX,
+                cells: JOURNAL_CELLS_MAX,
                 state: State::new(&[0xff; JOURNAL_STATE_BYTES_MAX]),
             },
             Slot {
                 mark: Mark::new(70, 2, 5, 123, 0xdead_beef),
                 incarnation: 4,
                 checkpoint: 12,
+                cells: 3,
                 state: State::new(b"count 5, sum 2.5"),
             },
         ]

@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::layout::SEGMENT_BYTES;
-use super::shared::{LaneFile, Meters};
+use super::shared::Meters;
 use super::storage::File;
 use crate::limits::{
     JOURNAL_FULL_RETRY_MS, JOURNAL_GROWTH_BYTES_MAX, JOURNAL_GROWTH_FAST_MS,
@@ -27,7 +27,7 @@ use crate::log;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// The room of all lanes.
+/// The rooms of all lanes that have a worker: first those for records, then those for cells.
 #[derive(Debug)]
 pub struct Space {
     rooms: Box<[Room]>,
@@ -39,10 +39,10 @@ pub struct Space {
     made: Condvar,
 }
 
-/// The room of one lane, as offsets in its file.
+/// The room for the records or the cells of a lane, as offsets in their file.
 #[derive(Debug)]
 struct Room {
-    /// Where the records end.
+    /// Where what was written ends.
     used: AtomicU64,
     /// Where the zeros end. Stored with `Release` after the zeros are on disk.
     prepared: AtomicU64,
@@ -54,10 +54,21 @@ struct Room {
     length: AtomicU64,
 }
 
+/// Where the parts of a room end, as offsets in its file.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomEnds {
+    /// What was written.
+    pub used: u64,
+    /// The zeros behind it.
+    pub prepared: u64,
+    /// The file.
+    pub length: u64,
+}
+
 impl Space {
-    /// Makes the room of lanes whose records, zeros and files end so.
-    pub fn new(ends: impl Iterator<Item = (u64, u64, u64)>) -> Self {
-        let room = |(used, prepared, length)| Room {
+    /// Makes the rooms. Of each is told where what was written ends, the zeros behind it, and the file.
+    pub fn new(ends: impl Iterator<Item = RoomEnds>) -> Self {
+        let room = |RoomEnds { used, prepared, length }| Room {
             used: AtomicU64::new(used),
             prepared: AtomicU64::new(prepared),
             low: AtomicU64::new(low(used, prepared)),
@@ -73,18 +84,28 @@ impl Space {
         }
     }
 
-    /// Returns where the zeros of a lane end.
-    pub fn prepared(&self, lane: usize) -> u64 {
-        self.rooms[lane].prepared.load(Acquire)
+    /// Returns the number of the room for the cells of a worker's lane. That for its records has the
+    /// lane's own number.
+    pub fn room_of_cells(&self, lane: usize) -> usize {
+        self.rooms.len() / 2 + lane
     }
 
-    /// Returns the bytes that the lanes' files take, and the fewest that are left in one of them.
-    pub fn totals(&self) -> (u64, u64) {
-        self.rooms.iter().fold((0, u64::MAX), |(taken, left), room| {
-            let prepared = room.prepared.load(Relaxed);
-            let taken = taken + room.length.load(Relaxed);
-            (taken, left.min(prepared.saturating_sub(room.used.load(Relaxed))))
-        })
+    /// Returns where the zeros of a room end.
+    pub fn prepared(&self, room: usize) -> u64 {
+        self.rooms[room].prepared.load(Acquire)
+    }
+
+    /// Returns the bytes that the files take.
+    pub fn taken(&self) -> u64 {
+        self.rooms.iter().map(|room| room.length.load(Relaxed)).sum()
+    }
+
+    /// Returns the bytes that are left for records in the lane that has the fewest.
+    pub fn left_min(&self) -> u64 {
+        let rooms = self.rooms.iter().take(self.rooms.len() / 2);
+        let left =
+            rooms.map(|room| room.prepared.load(Relaxed).saturating_sub(room.used.load(Relaxed)));
+        left.min().unwrap_or(0)
     }
 
     /// Whether the disk was full when growth was last tried.
@@ -92,24 +113,29 @@ impl Space {
         self.full.load(Relaxed)
     }
 
-    /// Notes where a lane's records end, and asks for more room if there is little left.
+    /// Notes how much of a room is used, and asks for more if there is little left.
     #[inline]
-    pub fn used(&self, lane: usize, end: u64) {
-        let room = &self.rooms[lane];
+    pub fn used(&self, number: usize, end: u64) {
+        let room = &self.rooms[number];
         room.used.store(end, Relaxed);
         if end > room.low.load(Relaxed) {
-            self.ask(lane);
+            self.ask(number);
         }
     }
 
-    /// Waits, for a moment at the most, until the zeros of a lane end at `end` or later. Returns where
+    /// Notes that a room is used up to `end` at least.
+    pub fn used_up_to(&self, room: usize, end: u64) {
+        self.used(room, end.max(self.rooms[room].used.load(Relaxed)));
+    }
+
+    /// Waits, for a moment at the most, until the zeros of a room end at `end` or later. Returns where
     /// they end.
     #[cold]
-    pub fn wait(&self, lane: usize, end: u64) -> u64 {
-        let room = &self.rooms[lane];
-        // The thread grows a lane whose records end beyond its zeros, however little is missing.
+    pub fn wait(&self, number: usize, end: u64) -> u64 {
+        let room = &self.rooms[number];
+        // The thread grows a room that is used beyond its zeros.
         room.used.store(end, Relaxed);
-        self.ask(lane);
+        self.ask(number);
         let deadline = Instant::now() + Duration::from_millis(JOURNAL_GROWTH_WAIT_MS);
         let mut stopped = self.lock();
         loop {
@@ -123,8 +149,8 @@ impl Space {
         }
     }
 
-    fn ask(&self, lane: usize) {
-        if !self.rooms[lane].asked.swap(true, Relaxed) {
+    fn ask(&self, number: usize) {
+        if !self.rooms[number].asked.swap(true, Relaxed) {
             // Under the lock, so that the thread sees it before it waits.
             let _stopped = self.lock();
             self.asked.notify_one();
@@ -173,18 +199,18 @@ const fn low(used: u64, prepared: u64) -> u64 {
     prepared - prepared.saturating_sub(used) / 2
 }
 
-/// Makes room for all lanes; the work of the journal's second thread.
+/// Makes the rooms larger; the work of the journal's second thread.
 #[derive(Debug)]
 pub struct Grower {
     space: Arc<Space>,
-    lanes: Vec<(LaneFile, Step)>,
-    step_bytes_min: u64,
+    rooms: Vec<(Arc<dyn File>, Step)>,
 }
 
-/// How much a lane gets at a time.
+/// How much a room grows at a time.
 #[derive(Debug)]
 struct Step {
     bytes: u64,
+    bytes_min: u64,
     last: Instant,
 }
 
@@ -192,21 +218,20 @@ const FAST: Duration = Duration::from_millis(JOURNAL_GROWTH_FAST_MS);
 const SLOW: Duration = Duration::from_millis(JOURNAL_GROWTH_SLOW_MS);
 
 impl Grower {
-    /// Makes the grower of these lanes, in steps of at least this number of bytes.
-    pub fn new(space: Arc<Space>, lanes: &[LaneFile], step_bytes_min: u64) -> Self {
-        let step = || Step { bytes: step_bytes_min, last: Instant::now() };
-        let lanes = lanes.iter().map(|lane| (lane.clone(), step())).collect();
-        Grower { space, lanes, step_bytes_min }
+    /// Makes the grower of these rooms: the file of each, and by how many bytes it grows at least.
+    pub fn new(space: Arc<Space>, rooms: impl Iterator<Item = (Arc<dyn File>, u64)>) -> Self {
+        let step = |bytes| Step { bytes, bytes_min: bytes, last: Instant::now() };
+        Grower { space, rooms: rooms.map(|(file, bytes)| (file, step(bytes))).collect() }
     }
 
-    /// Makes room for all lanes that have little left.
+    /// Makes all rooms larger that have little left.
     ///
     /// # Errors
     /// A failed write or sync. A full disk is none; it is noted, and tried again later.
     pub fn turn(&mut self, meters: &Meters) -> io::Result<()> {
-        for lane in 0..self.lanes.len() {
-            self.space.rooms[lane].asked.store(false, Relaxed);
-            if self.needs(lane) && !self.grow(lane, meters)? {
+        for number in 0..self.rooms.len() {
+            self.space.rooms[number].asked.store(false, Relaxed);
+            if self.needs(number) && !self.grow(number, meters)? {
                 return Ok(());
             }
         }
@@ -216,25 +241,27 @@ impl Grower {
         Ok(())
     }
 
-    fn needs(&self, lane: usize) -> bool {
-        let room = &self.space.rooms[lane];
+    fn needs(&self, number: usize) -> bool {
+        let room = &self.space.rooms[number];
         room.used.load(Relaxed) > room.low.load(Relaxed)
     }
 
-    /// Makes room for one lane; returns false if the disk is full.
-    fn grow(&mut self, lane: usize, meters: &Meters) -> io::Result<bool> {
-        let room = &self.space.rooms[lane];
-        let (LaneFile { file, .. }, step) = &mut self.lanes[lane];
+    /// Makes a room larger; returns false if the disk is full.
+    fn grow(&mut self, number: usize, meters: &Meters) -> io::Result<bool> {
+        let room = &self.space.rooms[number];
+        let (file, step) = &mut self.rooms[number];
         let since = step.last.elapsed();
         if since < FAST {
             step.bytes = (step.bytes * 2).min(JOURNAL_GROWTH_BYTES_MAX);
         } else if since > SLOW {
-            step.bytes = (step.bytes / 2).max(self.step_bytes_min);
+            step.bytes = (step.bytes / 2).max(step.bytes_min);
         }
         let from = room.prepared.load(Relaxed);
-        let outcome = write_zeros(&**file, from, from + step.bytes);
+        let lacking = room.used.load(Relaxed).saturating_sub(from);
+        let to = from + step.bytes.max(lacking.next_multiple_of(SEGMENT_BYTES as u64));
+        let outcome = write_zeros(&**file, from, to);
         let (made, full) = match outcome {
-            Ok(()) => (from + step.bytes, false),
+            Ok(()) => (to, false),
             Err((made, error)) if is_full(&error) => (made, true),
             Err((_, error)) => return Err(error),
         };

@@ -184,7 +184,7 @@ pub(super) fn close(shared: &app::Shared) {
 /// Returns the number of files of the state directory that are open. A lane stays open also where there
 /// are fewer workers by now.
 pub(super) fn open_files(shared: &app::Shared) -> usize {
-    shared.keeper().map_or(0, |keeper| 1 + keeper.figures().lanes)
+    shared.keeper().map_or(0, |keeper| 1 + 2 * keeper.figures().lanes)
 }
 
 /// Returns the configuration with the descriptors that workers may write.

@@ -164,7 +164,7 @@ fn a_directory_is_synced_after_each_creation() {
         }
         creations += 1;
     }
-    assert_eq!(creations, 4, "control.new, its name, two lanes");
+    assert_eq!(creations, 6, "control.new, its name, two lanes and their cells");
 }
 
 /// Makes the n-th call of each thread of a running server fail, sends events until it ends, and starts

@@ -303,7 +303,8 @@ fn a_check_makes_and_changes_nothing() {
     fs::remove_dir_all(scratch.state()).unwrap();
     used(&scratch.state());
     let modes = snapshot(&scratch.state()).unwrap().into_iter().map(|(_, mode, ..)| mode & 0o777);
-    assert_eq!(modes.collect::<Vec<_>>(), [0o700, 0o600, 0o600, 0o600]);
+    // The directory, the control file, and for each of two workers a lane and its cells.
+    assert_eq!(modes.collect::<Vec<_>>(), [0o700, 0o600, 0o600, 0o600, 0o600, 0o600]);
 }
 
 /// The halt makes the reading last longer than a second, on any machine.

@@ -95,7 +95,7 @@ fn files_of_many_lanes_leave_descriptors_for_what_the_server_promises() {
     count_one(&server, "a");
     assert_eq!(server.stop().events, 1);
     let mut command = scratch.command(&["--workers", "1"]);
-    let limit = libc::rlimit { rlim_cur: 128, rlim_max: 128 };
+    let limit = libc::rlimit { rlim_cur: 192, rlim_max: 192 };
     // SAFETY: setrlimit(2) reads one structure, which is there.
     let lower = move || match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
         0 => Ok(()),

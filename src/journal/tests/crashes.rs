@@ -154,3 +154,40 @@ fn a_ring_that_has_gone_round() {
         world.crash_everywhere(images() / 6);
     }
 }
+
+#[test]
+fn cells_beside_checkpoints() {
+    for fsync in [EverySecond, Always] {
+        for lanes in [1, 2] {
+            let mut world = World::new(lanes, fsync);
+            for round in 0..4 {
+                world.commit_cells(round % lanes, &[0, 1]);
+                world.commit_cells(0, &[1]);
+                world.checkpoint_with(|world, _| world.commit_cells(0, &[1, 2]));
+                world.commit_cells(lanes - 1, &[0]);
+            }
+            world.crash_everywhere(images());
+        }
+    }
+}
+
+#[test]
+fn cells_through_resets_and_starts() {
+    for fsync in [EverySecond, Always] {
+        let mut world = World::new(2, fsync);
+        for round in 0..3 {
+            for lane in 0..world.lanes.len() {
+                world.commit_cells(lane, &[0, 3]);
+            }
+            world.checkpoint();
+            world.commit_cells(0, &[0]);
+            if round == 1 {
+                world.reset();
+                world.commit_cells(0, &[0]);
+            }
+            world = world.restart(round == 2, 2 - round % 2, fsync);
+            world.commit_cells(0, &[3]);
+        }
+        world.crash_everywhere(images() / 2);
+    }
+}

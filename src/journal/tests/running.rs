@@ -14,14 +14,14 @@ use crate::journal::{
 
 /// What the workers of a test have published.
 #[derive(Default)]
-struct Published {
+pub struct Published {
     lanes: Mutex<Vec<(Mark, Vec<u8>)>>,
     failure: Mutex<Option<ErrorKind>>,
     failed: Condvar,
 }
 
 impl Published {
-    fn commit(&self, lane: &mut Lane, record: &[u8], state: &[u8]) {
+    pub fn commit(&self, lane: &mut Lane, record: &[u8], state: &[u8]) {
         lane.append(record).unwrap();
         let mark = lane.commit(state).unwrap();
         self.lanes.lock().unwrap()[lane.index()] = (mark, state.to_vec());
@@ -43,13 +43,14 @@ impl Caller for Published {
     }
 }
 
-struct Run {
-    journal: Journal,
-    lanes: Vec<Lane>,
-    published: Arc<Published>,
+pub struct Run {
+    pub journal: Journal,
+    pub lanes: Vec<Lane>,
+    pub published: Arc<Published>,
 }
 
-fn start(storage: Arc<dyn Storage>, workers: usize, fsync: Fsync) -> (Run, Vec<Vec<u8>>) {
+/// Recovers and starts; returns the records too.
+pub fn start(storage: Arc<dyn Storage>, workers: usize, fsync: Fsync) -> (Run, Vec<Vec<u8>>) {
     let records = Mutex::new(Vec::new());
     let recovery = open(storage).unwrap();
     let (recovered, visited) =
@@ -193,7 +194,7 @@ fn a_disk_that_was_full_at_the_start_holds_what_is_known() {
     let (recovered, kept) = recover(&disk).unwrap();
     let caller = Arc::new(Published::default());
     let refusal = recovered.start(2, Fsync::Always, caller).err().unwrap().to_string();
-    assert!(refusal.starts_with("/disk/lane-0001: cannot write"), "{refusal}");
+    assert!(refusal.contains("-0001: cannot write"), "{refusal}");
     assert_eq!(recover(&disk).unwrap().1, kept);
 }
 
@@ -221,7 +222,7 @@ fn a_broken_disk_ends_everything() {
 }
 
 /// Copies of what the successor gets.
-fn luggage(packed: &crate::journal::Packed) -> (Vec<u8>, Vec<OwnedFd>) {
+pub fn luggage(packed: &crate::journal::Packed) -> (Vec<u8>, Vec<OwnedFd>) {
     let descriptors = packed.descriptors();
     let copies = descriptors.iter().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
     (packed.bytes().to_vec(), copies.collect())

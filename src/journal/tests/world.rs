@@ -20,6 +20,8 @@ pub struct Kept {
     pub epoch: u64,
     pub states: BTreeMap<usize, Vec<u8>>,
     pub records: BTreeMap<Vec<u8>, usize>,
+    /// By lane and number.
+    pub cells: BTreeMap<(usize, u32), Vec<u8>>,
 }
 
 impl Debug for Kept {
@@ -29,7 +31,9 @@ impl Debug for Kept {
         let states: Vec<_> = self.states.values().map(|state| text(state)).collect();
         let records: usize = self.records.values().sum();
         let last = self.records.keys().next_back().map(|last| text(&last[..last.len().min(12)]));
-        write!(f, "epoch {} {states:?}, {records} records, last {last:?}", self.epoch)
+        write!(f, "epoch {} {states:?}, {records} records, last {last:?}", self.epoch)?;
+        let cells = self.cells.iter().map(|(place, value)| (place, text(value)));
+        f.debug_map().entries(cells).finish()
     }
 }
 
@@ -117,6 +121,12 @@ impl World {
                 writer.append(record).expect("room");
             }
         }
+        for ((_, index), value) in self.kept.cells.range((lane, 0)..(lane + 1, 0)) {
+            // Those that changed tell it.
+            if value.ends_with(format!("commit {}", self.count).as_bytes()) {
+                writer.put_cell(*index, value).expect("room for a cell");
+            }
+        }
         let state = format!("state {} of lane {lane}", self.count).into_bytes();
         let mark = writer.commit(&state).expect("a commit");
         self.kept.add(lane, &state, &records);
@@ -126,6 +136,15 @@ impl World {
         if self.fsync == Fsync::Always {
             self.checkpoints.push(step);
         }
+    }
+
+    /// Commits and publishes new values of these cells in a lane, with one record.
+    pub fn commit_cells(&mut self, lane: usize, cells: &[u32]) {
+        for &index in cells {
+            let value = format!("cell {index} of commit {}", self.count + 1);
+            self.kept.cells.insert((lane, index), value.into_bytes());
+        }
+        self.commit(lane, 1, 20);
     }
 
     /// What is published, as the caller of the journal reports it.
@@ -141,7 +160,8 @@ impl World {
     /// Makes a checkpoint, with `between` after each of its steps.
     pub fn checkpoint_with(&mut self, mut between: impl FnMut(&mut World, usize)) {
         let (begun, kept, cut) = (self.disk.calls(), self.kept.clone(), self.cut());
-        let Some(pending) = self.begun.checkpointer.begin(&cut).unwrap() else { return };
+        let held = self.begun.checkpointer.hold();
+        let Some(pending) = self.begun.checkpointer.begin(&cut, held).unwrap() else { return };
         between(self, 1);
         self.begun.checkpointer.sync_records(&pending, &self.begun.meters).unwrap();
         between(self, 2);
@@ -152,7 +172,10 @@ impl World {
 
     fn finish(&mut self, pending: Pending, begun: usize, kept: Kept) {
         self.begun.checkpointer.finish(pending, &self.begun.meters).unwrap();
-        self.checkpoints.push(Step { begun, done: self.disk.calls(), kept });
+        // With a sync for each commit, those made meanwhile are kept as well.
+        if self.fsync == Fsync::EverySecond {
+            self.checkpoints.push(Step { begun, done: self.disk.calls(), kept });
+        }
     }
 
     pub fn checkpoint(&mut self) {
@@ -179,7 +202,8 @@ impl World {
         let World { disk, mut begun, kept, commits, mut checkpoints, count, .. } = self;
         if clean {
             let from = disk.calls();
-            for lane in &begun.files {
+            for (lane, cells) in &begun.files {
+                cells.sync(&begun.meters).unwrap();
                 lane.file.sync().unwrap();
             }
             begun.control.close().unwrap();
@@ -319,5 +343,8 @@ pub fn recover(disk: &Disk) -> Result<(Recovered, Kept), Refusal> {
     };
     let (recovered, _) = recovery.visit(1, add, |_| {})?;
     kept.records = records.into_inner().unwrap();
+    recovered.visit_cells(|lane, index, value| {
+        kept.cells.insert((lane, index), value.to_vec());
+    })?;
     Ok((recovered, kept))
 }
