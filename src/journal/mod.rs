@@ -9,18 +9,21 @@
 //! answer
 //! ```
 //!
+//! A commit can also replace *cells*: small values, each with a number of its own, that
+//! change in place (`lane.put_cell`). They are part of the commit: a recovery has all of them or none.
+//!
 //! Totals are absolute and records are never removed, so nothing here grows with events: a commit is one
 //! sector, written over the one 64 commits ago, and the records behind the last ones. What a crash takes
 //! and why recovery is right stands in docs/durability.md; each file argues its own part at its top.
 //!
 //! ```text
-//! crc  layout  mark  slot  segment      bytes
+//! crc  layout  mark  slot  segment  cell    bytes
 //! storage  disk                         a file system, and one in memory that crashes
 //! control  enter                        what concerns all lanes; the way into a directory
 //! choice  visit  recovery               from a directory to a state and all records; writes nothing
-//! begin                                 from there to lanes, by steps that a crash may interrupt
-//! lane  space  checkpoint  running      at work
-//! salvage                               going on without what is damaged, when asked to
+//! begin  prepare                        from there to lanes, by steps that a crash may interrupt
+//! lane  cells  space  checkpoint  running    at work
+//! salvage  salvage_cells                going on without what is damaged, when asked to
 //! luggage                               to another process
 //! ```
 //!
