@@ -6,6 +6,8 @@ pub struct ContentLimits {
     usual: usize,
     /// A path with a limit of its own.
     exception: Option<(&'static str, usize)>,
+    /// The smaller of both limits. It is stored because each request asks for it.
+    least: usize,
 }
 
 /// The limit of one request.
@@ -20,7 +22,8 @@ pub struct ContentLimit {
 impl ContentLimits {
     /// Returns the limit `usual`, but `large` for requests of `path`.
     pub const fn with_exception(usual: usize, path: &'static str, large: usize) -> Self {
-        ContentLimits { usual, exception: Some((path, large)) }
+        let least = if large < usual { large } else { usual };
+        ContentLimits { usual, exception: Some((path, large)), least }
     }
 
     /// Returns the limit of a request for `path`.
@@ -36,10 +39,7 @@ impl ContentLimits {
     /// Returns the number of bytes that every path allows.
     #[inline(always)]
     pub fn least(&self) -> usize {
-        match self.exception {
-            Some((_, bytes)) if bytes < self.usual => bytes,
-            _ => self.usual,
-        }
+        self.least
     }
 
     /// Returns the number of bytes that no path allows more of.
@@ -50,7 +50,7 @@ impl ContentLimits {
 
 impl From<usize> for ContentLimits {
     fn from(usual: usize) -> Self {
-        ContentLimits { usual, exception: None }
+        ContentLimits { usual, exception: None, least: usual }
     }
 }
 
