@@ -124,9 +124,10 @@ impl Exchange {
         if content_bytes > self.content_limits.least() as u64 {
             return None;
         }
-        let content = input[length..].get(..content_bytes as usize)?;
+        let end = length + content_bytes as usize;
+        let content = input.get(length..end)?;
         parser.restart();
-        Some((Request::new(head, input, content), length + content.len()))
+        Some((Request::new(head, input, content), end))
     }
 
     /// Looks at `input`, which begins where the request under way begins and holds at least the bytes
