@@ -3,16 +3,18 @@
 //! This file writes an event. `server/streams.rs` sends the same event to all watchers, four
 //! times a second.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::json::write_statistics;
-use super::metrics::request_errors;
+use super::metrics::{answers_by_status, batches, request_errors};
 use super::shared::Shared;
 use crate::journal::Figures;
 use crate::limits::{LIVE_RETRY_MS, LIVE_TICK_MS};
-use crate::sys::clock;
+use crate::server::meters::{Cell, DURATION_BOUNDS_NS, Meters};
+use crate::sys::{clock, process};
 
 /// Starts to serve watchers; to be called once.
 ///
@@ -31,7 +33,8 @@ pub(super) fn write_beginning(out: &mut Vec<u8>) {
     let _ = write!(out, "retry: {LIVE_RETRY_MS}\n\n");
 }
 
-/// Appends one event, a line of JSON. Everything except the errors and the connections is of one instant.
+/// Appends one event, a line of JSON. The statistics and the events of each worker are of one instant;
+/// the other figures are read one after the other.
 fn write_event(out: &mut Vec<u8>, shared: &Shared) {
     let snapshot = shared.statistics.snapshot();
     let now_ns = clock::exact_ns();
@@ -40,39 +43,82 @@ fn write_event(out: &mut Vec<u8>, shared: &Shared) {
     // Writing to a Vec cannot fail, here and below.
     let _ = write!(out, "data: {{\"version\":\"{version}\",\"upMs\":{up_ms},\"stats\":");
     write_statistics(out, &snapshot);
-    let connections = shared.server_meters.iter().map(|meters| meters.connections.read());
-    let _ = write!(
-        out,
-        ",\"connections\":{},\"watchers\":{},\"workers\":[",
-        connections.sum::<u64>(),
-        shared.streams.open()
-    );
-    for (worker, (events, meters)) in
-        snapshot.worker_events.iter().zip(&shared.server_meters[..]).enumerate()
-    {
-        let comma = if worker > 0 { "," } else { "" };
-        let _ = write!(out, "{comma}[{events},{}]", meters.connections.read());
-    }
-    out.extend_from_slice(b"],");
+    let connections = total(shared, |meters| &meters.connections);
+    let _ = write!(out, ",\"connections\":{connections},\"watchers\":{}", shared.streams.open());
+    let workers = snapshot.worker_events.iter().zip(&shared.server_meters[..]);
+    let workers =
+        workers.map(|(events, meters)| format!("[{events},{}]", meters.connections.read()));
+    write_list(out, "workers", '[', workers, ']');
+    write_process(out, shared);
+    write_requests(out, shared);
     if let Some(keeper) = shared.keeper() {
         write_state(out, &keeper.figures());
     }
-    out.extend_from_slice(b"\"errors\":{");
-    let errors = request_errors(shared).filter(|&(_, count)| count > 0);
-    for (i, (reason, count)) in errors.enumerate() {
-        let comma = if i > 0 { "," } else { "" };
-        let _ = write!(out, "{comma}\"{reason}\":{count}");
-    }
-    out.extend_from_slice(b"}}\n\n");
+    out.extend_from_slice(b"}\n\n");
 }
 
-/// Appends the member about the state directory.
+/// Returns the sum of a cell over all workers.
+fn total(shared: &Shared, cell: impl Fn(&Meters) -> &Cell) -> u64 {
+    shared.server_meters.iter().map(|meters| cell(meters).read()).sum()
+}
+
+/// Appends a member whose value is an array or an object with these parts.
+fn write_list(
+    out: &mut Vec<u8>,
+    name: &str,
+    open: char,
+    parts: impl Iterator<Item = impl Display>,
+    close: char,
+) {
+    let _ = write!(out, ",\"{name}\":{open}");
+    for (i, part) in parts.enumerate() {
+        let _ = write!(out, "{}{part}", if i > 0 { "," } else { "" });
+    }
+    let _ = write!(out, "{close}");
+}
+
+/// Appends the members about the process: what it uses, and what it may use.
+fn write_process(out: &mut Vec<u8>, shared: &Shared) {
+    if let Some(Ok(process)) = shared.process.as_ref().map(process::Source::read) {
+        let (cpu_s, memory_bytes) = (process.cpu_seconds, process.resident_bytes);
+        let _ = write!(out, ",\"cpuS\":{cpu_s:.2},\"memoryBytes\":{memory_bytes}");
+    }
+    let received_bytes = total(shared, |meters| &meters.received_bytes);
+    let sent_bytes = total(shared, |meters| &meters.sent_bytes);
+    let _ = write!(out, ",\"receivedBytes\":{received_bytes},\"sentBytes\":{sent_bytes}");
+    let _ = write!(out, ",\"connectionsMax\":{}", shared.connections_max());
+    if let Some(users_max) = shared.users_max {
+        let _ = write!(out, ",\"usersMax\":{users_max}");
+    }
+}
+
+/// Appends the members about requests: answers by status, durations, batches, errors. They count
+/// since the start, also after a reset.
+fn write_requests(out: &mut Vec<u8>, shared: &Shared) {
+    let answers = answers_by_status(shared).filter(|&(_, count)| count > 0);
+    let answers = answers.map(|(code, count)| format!("\"{code}\":{count}"));
+    write_list(out, "answers", '{', answers, '}');
+    write_list(out, "boundsNs", '[', DURATION_BOUNDS_NS.iter(), ']');
+    let classes = 0..=DURATION_BOUNDS_NS.len();
+    let durations = classes.map(|class| total(shared, |meters| &meters.durations.classes[class]));
+    write_list(out, "durations", '[', durations, ']');
+    let (batches, events) = batches(&shared.request_meters);
+    let _ = write!(out, ",\"batches\":[{batches},{events}]");
+    let errors = request_errors(shared).filter(|&(_, count)| count > 0);
+    let errors = errors.map(|(reason, count)| format!("\"{reason}\":{count}"));
+    write_list(out, "errors", '{', errors, '}');
+}
+
+/// Appends the member about the state directory. The age of the last sync is by the server's clock, since
+/// the browser's may differ.
 fn write_state(out: &mut Vec<u8>, figures: &Figures) {
     let Figures { fsync, counted, disk_bytes, disk_full, recovery, .. } = figures;
-    let (mode, synced_unix_s) = (fsync.name(), counted.last_sync_unix_s);
-    let recovery_ms = recovery.as_millis();
-    let _ = write!(
-        out,
-        "\"state\":{{\"fsync\":\"{mode}\",\"syncedUnixS\":{synced_unix_s},\"bytes\":{disk_bytes},\"full\":{disk_full},\"recoveryMs\":{recovery_ms}}},"
-    );
+    let (mode, recovery_ms) = (fsync.name(), recovery.as_millis());
+    let _ = write!(out, ",\"state\":{{\"fsync\":\"{mode}\",\"syncAgeS\":");
+    let _ = match counted.last_sync_unix_s {
+        0 => out.write_all(b"null"),
+        then => write!(out, "{}", clock::unix_seconds().saturating_sub(then)),
+    };
+    let _ =
+        write!(out, ",\"bytes\":{disk_bytes},\"full\":{disk_full},\"recoveryMs\":{recovery_ms}}}");
 }

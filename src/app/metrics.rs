@@ -196,9 +196,14 @@ fn write_requests(page: &mut Page, shared: &Shared, rows: &[(Row, &str)]) {
     }
 }
 
-fn write_batches(page: &mut Page, meters: &[RequestMeters]) {
+/// Returns how many requests of `/events` were counted, and with how many events.
+pub fn batches(meters: &[RequestMeters]) -> (u64, u64) {
     let batches = meters.iter().map(RequestMeters::batches);
-    let (batches, events) = batches.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    batches.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+}
+
+fn write_batches(page: &mut Page, meters: &[RequestMeters]) {
+    let (batches, events) = batches(meters);
     page.family("millrace_batches_total", "counter", "Requests of /events that were counted.")
         .value(batches);
     page.family("millrace_batch_events_total", "counter", "Events in requests of /events.")
@@ -212,6 +217,16 @@ fn write_batches(page: &mut Page, meters: &[RequestMeters]) {
         let count: u64 = meters.iter().map(|meters| meters.batches_refused(refusal)).sum();
         family.labelled(&[("reason", &refusal.reason())], count);
     }
+}
+
+/// Returns the numbers of answers, by their status code.
+pub fn answers_by_status(shared: &Shared) -> impl Iterator<Item = (u16, u64)> + '_ {
+    let rows = || shared.rows.iter().map(|&(row, _)| row);
+    Status::ALL.into_iter().map(move |status| {
+        let of =
+            |meters: &RequestMeters| rows().map(|row| meters.answered(row, status)).sum::<u64>();
+        (status.code(), shared.request_meters.iter().map(of).sum())
+    })
 }
 
 /// Writes the numbers of refused requests, by reason.

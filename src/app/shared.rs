@@ -1,6 +1,6 @@
 //! The data that the handlers of all workers share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,10 @@ pub struct Shared {
     pub(super) started_ns: u64,
     /// Events that one request of `/events` may have.
     pub(super) events_max: usize,
+    /// Connections that there may be, as soon as that is known; 0 before.
+    connections_max: AtomicUsize,
+    /// Users that there may be.
+    pub(super) users_max: Option<u64>,
     pub(super) reset_allowed: bool,
     /// The origins whose pages may send events.
     pub(super) allow_origin: Origins,
@@ -62,6 +66,8 @@ impl Shared {
             streams: Arc::new(Streams::new()),
             started_ns: clock::exact_ns(),
             events_max: options.max_batch_events,
+            connections_max: AtomicUsize::new(0),
+            users_max: options.max_users,
             reset_allowed: options.allow_reset,
             allow_origin: options.allow_origin.clone(),
             access_log: options.access_log,
@@ -69,6 +75,16 @@ impl Shared {
             stop_announced: AtomicBool::new(false),
             process: process::Source::open().ok(),
         }))
+    }
+
+    /// Notes how many connections there may be, for operators to see.
+    pub fn note_connections_max(&self, connections_max: usize) {
+        self.connections_max.store(connections_max, Ordering::Relaxed);
+    }
+
+    /// Returns how many connections there may be.
+    pub(super) fn connections_max(&self) -> usize {
+        self.connections_max.load(Ordering::Relaxed)
     }
 
     /// Makes `/health` answer that the server is about to stop, while everything else goes on.

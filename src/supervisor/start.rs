@@ -113,6 +113,7 @@ impl Origin {
         let address = bound.address();
         keep(options, &shared, config.workers, before)?;
         let connections_max = connections_max(options, config.workers, open_files(&shared))?;
+        shared.note_connections_max(connections_max);
         let config = with_journal(Config { connections_max, ..config }, &shared);
         if config.sandbox {
             give_up_rights();
