@@ -50,6 +50,65 @@ fn event(c: &mut Criterion) {
     compare(c, "mixed", &mixed_bodies());
 }
 
+/// Bodies of a mebibyte that take as long as a client can make them take. A worker reads one at a time,
+/// so this is how long its other clients wait for one.
+fn hostile(c: &mut Criterion) {
+    const BYTES: usize = 1 << 20;
+    let skipped = |open: &str, unit: &str, close: &str| {
+        let (head, tail) = ("{\"userId\":\"u\",\"value\":1,\"x\":", "}");
+        let room = BYTES - head.len() - tail.len() - open.len() - close.len();
+        let units = room / unit.len();
+        format!("{head}{open}{}{close}{tail}", unit.repeat(units))
+    };
+    let events = |event: &dyn Fn(usize) -> String, count: usize| {
+        (0..count).map(event).collect::<Vec<_>>().join("\n")
+    };
+    // Just above the middle between two doubles, so that no few digits of it decide.
+    let middle = "2.4703282292062327208828439643411e-324";
+    let long = format!("0.{}{}", "0".repeat(40), "1234567890".repeat(45));
+    let bodies = [
+        ("numbers", skipped("[0", ",0", "]")),
+        ("decimals", skipped("[0", ",1.5e3", "]")),
+        ("strings", skipped("[0", ",\"\"", "]")),
+        ("escapes", skipped("\"", "\\n", "\"")),
+        ("unicode_escapes", skipped("\"", "\\ud83d\\ude00", "\"")),
+        ("utf8", skipped("\"", "я", "\"")),
+        ("empty_arrays", skipped("[0", ",[]", "]")),
+        ("nested", skipped("[0", &format!(",{}{}", "[".repeat(60), "]".repeat(60)), "]")),
+        ("objects", skipped("[0", ",{\"\":0}", "]")),
+        ("literals", skipped("[0", ",null", "]")),
+        ("members", skipped("0", ",\"\":0", "")),
+        ("ids_again", skipped("0", ",\"userId\":\"\\n\"", "")),
+        ("values_again", skipped("0", &format!(",\"value\":{middle}"), "")),
+        ("blanks", skipped("", " ", "0")),
+        ("blank_lines", "\n".repeat(BYTES)),
+        ("middles", events(&|i| format!("{{\"userId\":\"u{i}\",\"value\":{middle}}}"), 2_000)),
+        ("long_numbers", events(&|i| format!("{{\"userId\":\"u{i}\",\"value\":{long}}}"), 2_000)),
+        (
+            "long_ids",
+            events(&|_| format!("{{\"userId\":\"{}\",\"value\":1}}", "\\u00e9".repeat(80)), 2_000),
+        ),
+    ];
+    let mut group = c.benchmark_group("hostile");
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(300));
+    for (name, body) in bodies {
+        let mut scratch = Scratch::new();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut events = Events::new(black_box(body.as_bytes()));
+                let mut sum = 0.0;
+                while let Some(event) = events.next(&mut scratch) {
+                    sum += event.expect("valid").value;
+                }
+                sum
+            });
+        });
+    }
+}
+
 fn compare(c: &mut Criterion, shape: &str, bodies: &[String]) {
     let mut group = c.benchmark_group(format!("event/{shape}"));
 
@@ -242,6 +301,6 @@ fn configuration() -> Criterion {
 criterion_group! {
     name = benches;
     config = configuration();
-    targets = event, events
+    targets = event, events, hostile
 }
 criterion_main!(benches);

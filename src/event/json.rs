@@ -16,8 +16,9 @@ use crate::limits::{JSON_DEPTH_MAX, USER_ID_BYTES_MAX};
 pub(super) struct Members<'a> {
     /// `UserIdMissing` and `UserIdNotString` are the only errors.
     pub(super) user_id: Result<RawString<'a>, EventError>,
-    /// `ValueMissing`, `ValueNotNumber` and `ValueOutOfRange` are the only errors.
-    pub(super) value: Result<f64, EventError>,
+    /// `ValueMissing` and `ValueNotNumber` are the only errors. It is rounded later, since of a repeated
+    /// member only the last one counts, and rounding can take longer than reading.
+    pub(super) value: Result<Number<'a>, EventError>,
 }
 
 impl<'a> Members<'a> {
@@ -28,7 +29,12 @@ impl<'a> Members<'a> {
         'a: 's,
     {
         let user_id = user_id(self.user_id?, scratch)?;
-        Ok(Event { user_id, value: self.value? })
+        let value = self.value?.to_f64();
+        if value.is_finite() {
+            Ok(Event { user_id, value })
+        } else {
+            Err(EventError::ValueOutOfRange)
+        }
     }
 }
 
@@ -147,10 +153,9 @@ fn read_user_id<'a>(
 }
 
 #[inline(always)]
-fn read_value(cursor: &mut Cursor<'_>) -> Result<Result<f64, EventError>, EventError> {
+fn read_value<'a>(cursor: &mut Cursor<'a>) -> Result<Result<Number<'a>, EventError>, EventError> {
     if let Some(b'-' | b'0'..=b'9') = cursor.peek() {
-        let value = Number::read(cursor)?.to_f64();
-        return Ok(if value.is_finite() { Ok(value) } else { Err(EventError::ValueOutOfRange) });
+        return Ok(Ok(Number::read(cursor)?));
     }
     skip_value(cursor)?;
     Ok(Err(EventError::ValueNotNumber))

@@ -18,12 +18,14 @@
 //! one     one event in a body             json    objects, arrays, members, depth
 //! many    arrays and lines of events      string  the closing quote, escapes, UTF-8
 //! usual   the text that clients send      number  the grammar, the nearest double
+//!                                         decimal the nearest double of any digits
 //! plain   sixteen bytes in one look       cursor  a position; eight bytes in one look
 //! model   an event                        error   one variant for each cause
 //! oracle, many_oracle                     the readers of one and of many, written again for tests
 //! ```
 
 mod cursor;
+mod decimal;
 mod error;
 mod json;
 mod many;

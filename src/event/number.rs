@@ -15,9 +15,10 @@
 //!    has more bits than a double, and its remainder shows whether the quotient is exact. This covers
 //!    the 17 digits with which other languages print doubles. Of more digits the first 19 bound the
 //!    number from both sides, and nearly always both bounds round to the same double.
-//! 3. std reads the rest, which is rare in events.
+//! 3. `decimal` rounds the rest, which is rare in events.
 
 use super::cursor::{Cursor, WORD_BYTES, repeat};
+use super::decimal;
 use super::error::EventError;
 
 /// A valid number, not yet rounded.
@@ -85,10 +86,9 @@ impl<'a> Number<'a> {
 
     #[cold]
     fn round_text(self) -> f64 {
-        str::from_utf8(self.text)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .expect("JSON's numbers are ASCII, and std reads all of them")
+        let digits = &self.text[usize::from(self.is_negative)..][..self.digits.text_bytes()];
+        let magnitude = decimal::nearest(digits, self.exponent);
+        if self.is_negative { -magnitude } else { magnitude }
     }
 }
 
