@@ -98,7 +98,7 @@ fn hostile(c: &mut Criterion) {
         let mut scratch = Scratch::new();
         group.bench_function(name, |b| {
             b.iter(|| {
-                let mut events = Events::new(black_box(body.as_bytes()));
+                let mut events = Events::new(black_box(body.as_bytes()), usize::MAX);
                 let mut sum = 0.0;
                 while let Some(event) = events.next(&mut scratch) {
                     sum += event.expect("valid").value;
@@ -254,7 +254,7 @@ fn compare_events(
 
 #[inline(never)]
 fn read_events(body: &[u8], scratch: &mut Scratch) -> (usize, f64) {
-    let mut events = Events::new(body);
+    let mut events = Events::new(body, usize::MAX);
     let (mut id_bytes, mut sum) = (0, 0.0);
     while let Some(event) = events.next(scratch) {
         let event = event.expect("valid");

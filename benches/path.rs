@@ -1,22 +1,21 @@
 //! What a request costs in user space beyond its head and its body: the route, the answer, and all
 //! of it together, from received bytes to bytes to send.
 //!
-//! `path` is the server's own way without sockets: recognize each request, route it, read the event,
-//! count it, answer. Users are those of the challenge, all of them known. Its figures are for one
+//! `path` is a turn of a worker's connection without the socket: recognize each request, route it, read
+//! the event, count it, answer; and two copies of the bytes, which stand for receiving and sending. Users are those of the challenge, all of them known. Its figures are for one
 //! request.
 
 // Of the function that criterion's macro makes.
 #![allow(missing_docs)]
 
 use std::hint::black_box;
-use std::net::SocketAddr;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use millrace::app::routes::resolve;
 use millrace::app::{App, Shared};
 use millrace::http::{Content, Exchange, Memo, Persistence, Request, Responses, Status, Step};
 use millrace::options::{Invocation, Options, parse};
-use millrace::server::Handler;
+use millrace::server::offline::Offline;
 
 const CONTENT_BYTES_MAX: usize = 65_536;
 const USERS: usize = 75_000;
@@ -92,37 +91,15 @@ fn path(c: &mut Criterion) {
     let mut group = c.benchmark_group("path");
     for in_flight in [1, 16] {
         let shared = Shared::new(&options(), 1, [1, 2]).expect("memory");
-        let mut app = App::new(&shared, 0, 1_700_000_000);
-        let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut out = Vec::with_capacity(64 * 1024);
+        let app = App::new(&shared, 0, 1_700_000_000);
+        let mut connection = Offline::new(app, CONTENT_BYTES_MAX);
         let inputs: Vec<Vec<u8>> = (0..USERS / in_flight)
             .map(|turn| {
                 let events = (0..in_flight).map(|number| event(turn * in_flight + number));
                 events.collect::<String>().into_bytes()
             })
             .collect();
-        let mut turn = |input: &[u8]| {
-            out.clear();
-            let mut at = 0;
-            while at < input.len() {
-                let (request, consumed) = match exchange.recall(&input[at..], &memo) {
-                    Some(found) => found,
-                    None => {
-                        // The first head, or one that differs: read in full, and remembered.
-                        let mut copy = input[at..].to_vec();
-                        request(&mut exchange, &mut memo, &mut copy);
-                        continue;
-                    }
-                };
-                app.request(&peer, &request, &mut out);
-                at += consumed;
-            }
-            app.commit();
-            app.answer(0..app.staged(), &mut out);
-            app.settled();
-            out.len()
-        };
+        let mut turn = |input: &[u8]| connection.turn(input).len();
         // All users known, everything touched once.
         inputs.iter().for_each(|input| assert!(turn(input) > 0));
         let mut next = inputs.iter().cycle();

@@ -145,6 +145,55 @@ fn every_case_whole_in_pieces_in_chunks_and_between_single_events() {
     }
 }
 
+/// A large list is read in slices, one in each turn of its connection.
+#[test]
+fn a_large_list_is_one_request_too() {
+    let server = Server::start(&["--workers", "1", "--max-batch-events", "100000"]);
+    let lines: String =
+        (0..20_000).map(|i| format!("{{\"userId\":\"user_{i}\",\"value\":0.5}}\n")).collect();
+    let array = format!("[{}]", lines.trim_end().replace('\n', ","));
+    let mut client = server.connect();
+    for (round, body) in [&lines, &array].into_iter().enumerate() {
+        let single = event("single", 0.5);
+        let pipeline = [single.clone(), sized(body), single, chunked(body), get("/stats")].concat();
+        client.send(pipeline.as_bytes());
+        let texts: Vec<String> = (0..5).map(|_| client.answer().text()).collect();
+        let counted = r#"{"counted":20000}"#;
+        assert_eq!(texts[..4], ["", counted, "", counted]);
+        let stats = Stats::parse(&texts[4]);
+        assert_eq!((stats.events, stats.users), (40_002 * (round as u64 + 1), 20_001));
+    }
+    // A fault in the last event: nothing of all the others is counted.
+    let before = server.count();
+    for request in [sized(&format!("{lines}{{}}")), chunked(&format!("{lines}{{}}"))] {
+        client.send(request.as_bytes());
+        let answer = client.answer();
+        let place = format!("\"index\":20000,\"line\":20001,\"offset\":{}", lines.len());
+        assert!(answer.status == 400 && answer.text().contains(&place), "{}", answer.text());
+    }
+    assert_eq!(server.count(), before);
+}
+
+#[test]
+fn an_event_of_a_list_may_be_as_large_as_one_alone() {
+    let server = Server::start(&["--max-body", "100"]);
+    let event = |bytes: usize| format!("{{\"userId\":\"{}\",\"value\":1}}", "x".repeat(bytes - 23));
+    let mut client = server.connect();
+    for (body, status) in [
+        (format!("{A}\n{}\n", event(100)), 200),
+        (format!("[{A},{}]", event(100)), 200),
+        (format!("{A}\n{}\n", event(101)), 413),
+        (format!("[{A},{}]", event(101)), 413),
+    ] {
+        client.send(sized(&body).as_bytes());
+        let answer = client.answer();
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(status == 200 || answer.text().contains("Event 1 has more than 100 bytes"));
+        assert!(status == 200 || answer.text().contains("--max-body"));
+    }
+    assert_eq!(server.count(), 4);
+}
+
 #[test]
 fn limits_are_named_and_nothing_beyond_them_is_counted() {
     let server = Server::start(&["--max-batch-events", "3", "--max-batch-body", "200"]);

@@ -27,7 +27,7 @@ struct Load {
 }
 
 impl Load {
-    /// One client: keep-alive, pipelining, chunked and short-lived connections in turn. Any refusal,
+    /// One client: keep-alive, pipelining, chunked content, large lists, and short-lived connections in turn. Any refusal,
     /// any end of a connection and any other answer than `200` is a failure.
     fn client(&self, server: std::net::SocketAddr, number: usize) {
         let mut round = 0;
@@ -40,16 +40,18 @@ impl Load {
                     break;
                 }
                 let user = format!("user_{number}_{}", (round * 200 + i) % 1_000);
-                let (request, count) = match number % 3 {
-                    0 => (event(&user, 0.1), 1),
-                    1 => (event(&user, 0.1).repeat(16), 16),
-                    _ => (chunked(&user), 1),
+                let (request, count, events) = match number % 4 {
+                    0 => (event(&user, 0.1), 1, 1),
+                    1 => (event(&user, 0.1).repeat(16), 16, 16),
+                    2 => (chunked(&user), 1, 1),
+                    // Most restarts find such a list in the middle.
+                    _ => (list(&user, 5_000), 1, 5_000),
                 };
                 client.send(request.as_bytes());
                 for _ in 0..count {
                     assert_eq!(client.answer().status, 200);
                 }
-                self.answered.fetch_add(count, Ordering::Relaxed);
+                self.answered.fetch_add(events, Ordering::Relaxed);
             }
         }
     }
@@ -86,9 +88,14 @@ fn chunked(user: &str) -> String {
     )
 }
 
+/// A list of events, so large that it is read in slices.
+fn list(user: &str, events: usize) -> String {
+    post("/events", &format!("{{\"userId\":\"{user}\",\"value\":0.1}}\n").repeat(events))
+}
+
 #[test]
 fn a_hundred_restarts_under_load_lose_nothing() {
-    let mut server = Server::start(&["--workers", "2"]);
+    let mut server = Server::start(&["--workers", "2", "--max-batch-events", "5000"]);
     let address = server.address;
     let load = Load::default();
     let restarts = 100;

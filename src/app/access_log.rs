@@ -1,6 +1,6 @@
 //! One line for each request to standard output, in the combined format of Apache and nginx.
 //!
-//! A line is made in two steps, since the answer may come later than the request. A [`Draft`] keeps the
+//! A line is made in two steps, since the answer may come later than the request. A [`LinePlace`] keeps the
 //! place of the line; the answer completes it. Lines leave in the order of the requests. A
 //! worker gathers lines until its round is over or its buffer is full, and passes them on in one piece.
 //! Another thread writes them ([`log`]), so no worker waits for standard output.
@@ -42,7 +42,7 @@ struct Line {
 
 /// The place of a line that has no answer yet.
 #[derive(Clone, Copy)]
-pub struct Draft(usize);
+pub struct LinePlace(usize);
 
 impl AccessLog {
     /// Returns the log of a worker, without a line.
@@ -65,7 +65,7 @@ impl AccessLog {
     }
 
     /// Begins the line of a request; [`complete`](Self::complete) follows with the answer.
-    pub fn draft(&mut self, peer: &SocketAddr, request: &Request<'_>) -> Draft {
+    pub fn line(&mut self, peer: &SocketAddr, request: &Request<'_>) -> LinePlace {
         self.begin(peer);
         self.text.extend_from_slice(method_name(request.method).as_bytes());
         self.text.push(b' ');
@@ -78,10 +78,10 @@ impl AccessLog {
     }
 
     /// Completes a line with the answer.
-    pub fn complete(&mut self, draft: Draft, status: Status, answer: &[u8]) {
+    pub fn complete(&mut self, place: LinePlace, status: Status, answer: &[u8]) {
         let head_end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         let content_bytes = head_end.map_or(0, |at| answer.len() - at - 4);
-        if let Some(line) = self.pending.get_mut(draft.0) {
+        if let Some(line) = self.pending.get_mut(place.0) {
             line.outcome = Some((status, content_bytes));
         }
     }
@@ -90,8 +90,8 @@ impl AccessLog {
     pub fn refused(&mut self, peer: &SocketAddr, status: Status, answer: &[u8]) {
         self.begin(peer);
         self.text.push(b'-');
-        let draft = self.end([None, None]);
-        self.complete(draft, status, answer);
+        let place = self.end([None, None]);
+        self.complete(place, status, answer);
     }
 
     /// Moves the lines of answered requests to the output, in the order of the requests. A request
@@ -127,7 +127,7 @@ impl AccessLog {
     }
 
     /// Appends the part behind the request line.
-    fn end(&mut self, fields: [Option<&[u8]>; 2]) -> Draft {
+    fn end(&mut self, fields: [Option<&[u8]>; 2]) -> LinePlace {
         self.text.push(b'"');
         let answer_at = self.text.len();
         for value in fields {
@@ -138,7 +138,7 @@ impl AccessLog {
         }
         self.text.push(b'\n');
         self.pending.push(Line { answer_at, end: self.text.len(), outcome: None });
-        Draft(self.pending.len() - 1)
+        LinePlace(self.pending.len() - 1)
     }
 }
 

@@ -239,8 +239,8 @@ impl<'c> Clerk<'c> {
         begin(out);
         answers.meters().count(row, status, 1);
         if let Some(access_log) = &mut answers.access_log {
-            let draft = access_log.draft(peer, request);
-            access_log.complete(draft, status, &out[start..]);
+            let place = access_log.line(peer, request);
+            access_log.complete(place, status, &out[start..]);
         }
     }
 }

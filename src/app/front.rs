@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::answers::{Answers, JSON};
+use super::draft::{Bounds, Draft, Progress};
 use super::intake::{Intake, Rows, Unstaged};
 use super::json::{counted_body, malformed_body};
 use super::meters::BatchRefusal;
@@ -14,8 +15,9 @@ use super::operator;
 use super::pages::Page;
 use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
 use super::shared::Shared;
-use crate::event::EventError;
+use crate::event::{EventError, FrameError};
 use crate::http::{Content, Extras, Refusal, Request, Status};
+use crate::limits::RETRY_AFTER_S;
 use crate::server::{Detached, Handler, Reply};
 
 /// Handles the requests of one worker.
@@ -32,7 +34,7 @@ impl App {
                 shared.statistics.shard(worker),
                 shared.keeper().map(|keeper| keeper.ledger(worker)),
                 Rows { one: RouteNumber::EVENT.row(), many: RouteNumber::EVENTS.row() },
-                shared.events_max,
+                Bounds { events_max: shared.events_max, event_bytes_max: shared.event_bytes_max },
             ),
             answers: Answers::new(shared, worker, unix_s),
         }
@@ -47,6 +49,7 @@ impl App {
         resolution: Resolution,
         peer: &SocketAddr,
         request: &Request<'_>,
+        draft: &mut Option<Box<Draft>>,
         out: &mut Vec<u8>,
     ) -> Reply {
         let (intake, answers) = (&mut self.intake, &mut self.answers);
@@ -67,7 +70,7 @@ impl App {
                     clerk.meters().refuse_batch(BatchRefusal::Coded);
                     operator::coded_content(clerk)
                 }
-                Service::Events => self.request_many(peer, request, &grant, out),
+                Service::Events => self.request_many(peer, request, &grant, draft, out),
                 Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
             },
             Resolution::Options(number) => {
@@ -92,10 +95,13 @@ impl App {
         peer: &SocketAddr,
         request: &Request<'_>,
         grant: &str,
+        draft: &mut Option<Box<Draft>>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let Err(unstaged) = self.intake.stage_many(&mut self.answers, peer, request) else {
-            return Reply::Staged;
+        let unstaged = match self.intake.stage_many(&mut self.answers, peer, request, draft) {
+            Ok(Progress::Whole) => return Reply::Staged,
+            Ok(Progress::Unfinished { cost }) => return Reply::Unfinished { cost },
+            Err(unstaged) => unstaged,
         };
         let events_max = self.answers.shared.events_max;
         let clerk =
@@ -104,6 +110,20 @@ impl App {
             Unstaged::Empty => {
                 clerk.meters().count_batch(0);
                 clerk.answer(Status::Ok, "", Content::Bytes(JSON, &counted_body(0)))
+            }
+            Unstaged::Malformed(error) if error.cause == FrameError::EventTooLarge.into() => {
+                clerk.meters().refuse_batch(BatchRefusal::Malformed(error.cause));
+                let message = format!(
+                    "Event {} has more than {} bytes, so none of these were counted; send a smaller one, or raise --max-body.",
+                    error.index,
+                    clerk.shared().event_bytes_max
+                );
+                clerk.error(Status::ContentTooLarge, "", &message)
+            }
+            Unstaged::Memory => {
+                let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
+                let message = "There is no memory to read this request; send it again later.";
+                clerk.error(Status::ServiceUnavailable, &fields, message)
             }
             Unstaged::Malformed(error) => {
                 clerk.meters().refuse_batch(BatchRefusal::Malformed(error.cause));
@@ -146,6 +166,8 @@ impl App {
 }
 
 impl Handler for App {
+    type Draft = Draft;
+
     fn tick(&mut self, unix_s: u64) {
         self.answers.refresh(unix_s);
     }
@@ -156,7 +178,13 @@ impl Handler for App {
     }
 
     #[inline]
-    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
+    fn request(
+        &mut self,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        draft: &mut Option<Box<Draft>>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
         match resolve(request) {
             Resolution::Found(RouteNumber::EVENT)
                 if request.extras.is_none() || self.admits(request) =>
@@ -166,7 +194,7 @@ impl Handler for App {
                     Err(error) => self.request_malformed(error, peer, request, out),
                 }
             }
-            other => self.request_other(other, peer, request, out),
+            other => self.request_other(other, peer, request, draft, out),
         }
     }
 

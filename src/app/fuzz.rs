@@ -8,6 +8,7 @@ use super::pages::Page;
 use super::shared::Shared;
 use crate::event::{self, Events, Scratch};
 use crate::http::{ContentLimits, Exchange, Extras, Memo, Method, Step};
+use crate::limits::BODY_BYTES_MAX_DEFAULT;
 use crate::options::{Invocation, Origins, parse};
 use crate::server::fuzz::{Outcome, Script, converse};
 use crate::server::meters::Closed;
@@ -107,7 +108,7 @@ fn model(input: &[u8]) -> u64 {
 
 /// Returns the number of events that a body of `/events` counts.
 fn many(body: &[u8]) -> u64 {
-    let (mut events, mut scratch) = (Events::new(body), Scratch::new());
+    let (mut events, mut scratch) = (Events::new(body, BODY_BYTES_MAX_DEFAULT), Scratch::new());
     while let Some(event) = events.next(&mut scratch) {
         if event.is_err() {
             return 0;

@@ -7,8 +7,9 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::access_log::Draft;
+use super::access_log::LinePlace;
 use super::answers::{Answers, JSON};
+use super::draft::{Bounds, Draft, Fault, Progress};
 use super::json::{counted_body, error_body};
 use super::keeper::{self, LaneLedger};
 use super::meters::{BatchRefusal, Row};
@@ -17,7 +18,9 @@ use super::routes::RouteNumber;
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
 use crate::journal::Fsync;
-use crate::limits::{BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, SYNCED_BATCH_EVENTS_MAX};
+use crate::limits::{
+    BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, MANY_SLICE_BYTES, SYNCED_BATCH_EVENTS_MAX,
+};
 use crate::log;
 use crate::stats::{Lack, Refusal, Shard};
 
@@ -28,8 +31,8 @@ pub(super) struct Intake {
     ledger: Option<LaneLedger>,
     /// Where the answers of `/event` and `/events` are counted.
     rows: Rows,
-    /// Events that one request may have.
-    events_max: usize,
+    /// What the events of one request may be.
+    bounds: Bounds,
     /// Staged events after which a commit follows at once.
     batch_events_max: usize,
     scratch: Scratch,
@@ -54,7 +57,7 @@ pub(super) struct Rows {
 struct Note {
     number: u32,
     persistence: Persistence,
-    draft: Option<Draft>,
+    line: Option<LinePlace>,
     kind: Kind,
     /// The field lines by which a browser lets a page see the answer; empty for most.
     grant: String,
@@ -77,11 +80,23 @@ pub(super) enum Unstaged {
     Malformed(EventsError),
     /// It has more events than one request may have.
     TooMany,
+    /// There is no memory to read it.
+    Memory,
+}
+
+impl From<Fault> for Unstaged {
+    fn from(fault: Fault) -> Unstaged {
+        match fault {
+            Fault::Malformed(error) => Unstaged::Malformed(error),
+            Fault::TooMany => Unstaged::TooMany,
+            Fault::Memory => Unstaged::Memory,
+        }
+    }
 }
 
 impl Intake {
-    /// Returns an intake into `shard`, for requests of at most `events_max` events.
-    pub fn new(shard: Shard, ledger: Option<LaneLedger>, rows: Rows, events_max: usize) -> Intake {
+    /// Returns an intake into `shard`, for requests within `bounds`.
+    pub fn new(shard: Shard, ledger: Option<LaneLedger>, rows: Rows, bounds: Bounds) -> Intake {
         let batch_events_max = match ledger.as_ref().map(LaneLedger::fsync) {
             None => BATCH_EVENTS_MAX,
             Some(Fsync::EverySecond) => KEPT_BATCH_EVENTS_MAX,
@@ -92,7 +107,7 @@ impl Intake {
             ledger,
             batch_events_max,
             rows,
-            events_max,
+            bounds,
             scratch: Scratch::new(),
             committed: 0,
             refused: Vec::new(),
@@ -133,7 +148,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Stages all events in the content of `request`, as one group.
+    /// Stages all events in the content of `request`, as one group. A large content is read in slices,
+    /// a slice at each call; `draft` keeps what was read.
     ///
     /// # Errors
     /// If there is nothing to stage. Then nothing is staged.
@@ -142,26 +158,56 @@ impl Intake {
         answers: &mut Answers,
         peer: &SocketAddr,
         request: &Request<'_>,
-    ) -> Result<(), Unstaged> {
+        draft: &mut Option<Box<Draft>>,
+    ) -> Result<Progress, Unstaged> {
+        let is_large = request.content.len() > MANY_SLICE_BYTES;
+        let whole = if is_large {
+            let mut read = draft.take().unwrap_or_default();
+            let progress = read.read(request.content, self.bounds, &mut self.scratch)?;
+            if let Progress::Unfinished { .. } = progress {
+                *draft = Some(read);
+                return Ok(progress);
+            }
+            Some(read)
+        } else {
+            None
+        };
         if self.shard.staged_events() >= self.batch_events_max {
             self.commit();
         }
         let number = self.staged();
-        let mut group = self.shard.open_group();
-        let mut events = Events::new(request.content);
-        while let Some(event) = events.next(&mut self.scratch) {
-            let event = event.map_err(Unstaged::Malformed)?;
-            if events.count() > self.events_max {
-                return Err(Unstaged::TooMany);
-            }
-            group.stage(event.user_id, event.value);
-        }
-        let count = group.close();
+        let count = match whole {
+            Some(draft) => self.stage_draft(&draft),
+            None => self.stage_list(request.content)?,
+        };
         if count == 0 {
             return Err(Unstaged::Empty);
         }
         self.notes.push(Note::of(number, answers, peer, request, Kind::Many(count)));
-        Ok(())
+        Ok(Progress::Whole)
+    }
+
+    /// Stages the events of a list, as one group. Returns their number; of none there is no group.
+    fn stage_list(&mut self, list: &[u8]) -> Result<usize, Unstaged> {
+        let mut group = self.shard.open_group();
+        let mut events = Events::new(list, self.bounds.event_bytes_max);
+        while let Some(event) = events.next(&mut self.scratch) {
+            let event = event.map_err(Unstaged::Malformed)?;
+            if events.count() > self.bounds.events_max {
+                return Err(Unstaged::TooMany);
+            }
+            group.stage(event.user_id, event.value);
+        }
+        Ok(group.close())
+    }
+
+    /// Stages the events of a draft, as one group. Returns their number; of none there is no group.
+    fn stage_draft(&mut self, draft: &Draft) -> usize {
+        let mut group = self.shard.open_group();
+        for (user_id, value) in draft.events() {
+            group.stage(user_id, value);
+        }
+        group.close()
     }
 
     /// Publishes what is staged.
@@ -216,9 +262,9 @@ impl Intake {
                 Kind::Many(_) => self.rows.many,
             };
             answers.meters().count(row, status, 1);
-            let draft = note.and_then(|note| note.draft);
-            if let (Some(draft), Some(access_log)) = (draft, &mut answers.access_log) {
-                access_log.complete(draft, status, &out[start..]);
+            let line = note.and_then(|note| note.line);
+            if let (Some(line), Some(access_log)) = (line, &mut answers.access_log) {
+                access_log.complete(line, status, &out[start..]);
             }
         }
     }
@@ -255,7 +301,7 @@ impl Note {
         Note {
             number,
             persistence: Persistence::of(request.version, request.persistent),
-            draft: answers.access_log.as_mut().map(|log| log.draft(peer, request)),
+            line: answers.access_log.as_mut().map(|log| log.line(peer, request)),
             kind,
             grant: Page::of(request, &answers.shared.allow_origin).grant(route),
         }

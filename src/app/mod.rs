@@ -5,6 +5,7 @@
 //! | [`routes`] | the table of routes, one row for each |
 //! | `front` | from a request to the file that answers it |
 //! | `intake` | events: staged, committed, answered |
+//! | `draft` | a large list of events, read in slices |
 //! | `pages` | which pages in browsers may count |
 //! | `operator` | requests of operators and their tools |
 //! | `answers`, `json` | the text of answers |
@@ -15,6 +16,7 @@
 
 mod access_log;
 mod answers;
+mod draft;
 mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

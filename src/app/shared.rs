@@ -33,6 +33,8 @@ pub struct Shared {
     pub(super) started_ns: u64,
     /// Events that one request of `/events` may have.
     pub(super) events_max: usize,
+    /// Bytes that one event may have.
+    pub(super) event_bytes_max: usize,
     /// Connections that there may be, as soon as that is known; 0 before.
     connections_max: AtomicUsize,
     /// Users that there may be.
@@ -66,6 +68,7 @@ impl Shared {
             streams: Arc::new(Streams::new()),
             started_ns: clock::exact_ns(),
             events_max: options.max_batch_events,
+            event_bytes_max: options.max_body_bytes,
             connections_max: AtomicUsize::new(0),
             users_max: options.max_users,
             reset_allowed: options.allow_reset,

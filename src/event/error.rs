@@ -211,11 +211,13 @@ pub enum FrameError {
     CommaExtra,
     /// Another byte than white space follows the array.
     TrailingBytes,
+    /// An event has more bytes than one may have. This is answered `413`.
+    EventTooLarge,
 }
 
 impl FrameError {
     /// Every variant once, in the order of declaration.
-    pub const ALL: [FrameError; 7] = [
+    pub const ALL: [FrameError; 8] = [
         Self::StartUnexpected,
         Self::LineTooShort,
         Self::LineTooLong,
@@ -223,6 +225,7 @@ impl FrameError {
         Self::CommaExpected,
         Self::CommaExtra,
         Self::TrailingBytes,
+        Self::EventTooLarge,
     ];
 
     /// Returns one sentence as [`EventError::message`] does.
@@ -270,6 +273,10 @@ impl FrameError {
             Self::TrailingBytes => (
                 "array_trailing_bytes",
                 "More bytes follow the array of events; the body must end with the array.",
+            ),
+            Self::EventTooLarge => (
+                "event_too_large",
+                "An event has more bytes than one may have; send a smaller one, or raise --max-body.",
             ),
         }
     }

@@ -37,7 +37,7 @@ use super::usual;
 ///
 /// let body = br#"[{"userId":"a","value":1}, {"userId":"b","value":2.5}]"#;
 /// let mut scratch = Scratch::new();
-/// let mut events = Events::new(body);
+/// let mut events = Events::new(body, 1_000);
 /// let mut sum = 0.0;
 /// while let Some(event) = events.next(&mut scratch) {
 ///     sum += event?.value;
@@ -57,10 +57,21 @@ pub struct Events<'a> {
     rest: &'a [u8],
     frame: Frame,
     count: usize,
+    /// Bytes that an event may have.
+    event_bytes_max: usize,
+}
+
+/// How far a body was read, without the body: see [`Events::place`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes that were read.
+    read: usize,
+    frame: Frame,
+    count: usize,
 }
 
 /// The text around the events, and the place in it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frame {
     /// Nothing was read.
     Start,
@@ -75,9 +86,30 @@ enum Frame {
 }
 
 impl<'a> Events<'a> {
-    /// Returns the events of `body`. Reads nothing yet.
-    pub fn new(body: &'a [u8]) -> Self {
-        Self { body, rest: body, frame: Frame::Start, count: 0 }
+    /// Returns the events of `body`, of which none may have more than `event_bytes_max` bytes. Reads
+    /// nothing yet.
+    pub fn new(body: &'a [u8], event_bytes_max: usize) -> Self {
+        Self { body, rest: body, frame: Frame::Start, count: 0, event_bytes_max }
+    }
+
+    /// Returns the events of `body` from `place` on: another `Events` of the same body was there.
+    ///
+    /// # Panics
+    ///
+    /// If `body` is shorter than that.
+    pub fn resume(body: &'a [u8], event_bytes_max: usize, place: Place) -> Self {
+        let Place { read, frame, count } = place;
+        Self { body, rest: &body[read..], frame, count, event_bytes_max }
+    }
+
+    /// Returns the place between the last event and the next one.
+    pub fn place(&self) -> Place {
+        Place { read: self.bytes_read(), frame: self.frame, count: self.count }
+    }
+
+    /// Returns how many bytes of the body were read.
+    pub fn bytes_read(&self) -> usize {
+        self.body.len() - self.rest.len()
     }
 
     /// Returns the number of events that `next` has returned.
@@ -114,6 +146,9 @@ impl<'a> Events<'a> {
             _ => return None,
         };
         let (event, rest) = usual::read_first(text)?;
+        if text.len() - rest.len() > self.event_bytes_max {
+            return None;
+        }
         match rest {
             _ if self.frame == Frame::Array => Some((event, rest)),
             [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..] => Some((event, rest)),
@@ -183,6 +218,10 @@ impl<'a> Events<'a> {
         }
         let line_feed_at = memchr::memchr(b'\n', self.rest);
         let (line, rest) = self.rest.split_at(line_feed_at.map_or(self.rest.len(), |at| at + 1));
+        let event = line.strip_suffix(b"\n").unwrap_or(line);
+        if event.strip_suffix(b"\r").unwrap_or(event).len() > self.event_bytes_max {
+            return Err(self.fault(0, FrameError::EventTooLarge));
+        }
         let mut cursor = Cursor::new(line);
         let members =
             json::read_text(&mut cursor).map_err(|error| match (error, line_feed_at) {
@@ -225,11 +264,17 @@ impl<'a> Events<'a> {
             [b',' | b']', ..] => return Err(self.fault(0, FrameError::CommaExtra)),
             _ => {}
         }
-        let mut cursor = Cursor::new(self.rest);
-        let members =
-            json::read_object(&mut cursor).map_err(|error| self.fault(cursor.offset(), error))?;
+        // An event that is too large ends the reading where it becomes so.
+        let text = &self.rest[..self.rest.len().min(self.event_bytes_max)];
+        let mut cursor = Cursor::new(text);
+        let members = json::read_object(&mut cursor).map_err(|error| match error {
+            EventError::Truncated if text.len() < self.rest.len() => {
+                self.fault(0, FrameError::EventTooLarge)
+            }
+            _ => self.fault(cursor.offset(), error),
+        })?;
         let event = members.into_event(scratch).map_err(|error| self.fault(0, error))?;
-        self.rest = cursor.rest();
+        self.rest = &self.rest[cursor.offset()..];
         self.frame = Frame::Array;
         Ok(Some(event))
     }

@@ -46,7 +46,7 @@ fn read<'a>(
 ) -> (Vec<OwnEvent>, Option<EventsError>) {
     // What an earlier event left in the scratch must not show.
     let mut scratch = Scratch { bytes: [b'?'; USER_ID_BYTES_MAX] };
-    let mut events = Events::new(body);
+    let mut events = Events::new(body, usize::MAX);
     let mut read = Vec::new();
     let mut fault = None;
     while let Some(event) = next(&mut events, &mut scratch) {

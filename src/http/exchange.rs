@@ -37,6 +37,8 @@ enum State {
     Length { head: Head, whole_bytes: usize },
     /// Within a chunked body.
     Chunked(ChunkedBody),
+    /// Behind a chunked body that is whole and decoded.
+    Decoded { head: Head, content_end: usize, consumed: usize, put_back: bool },
 }
 
 /// A chunked body that is incomplete, and the head before it.
@@ -90,8 +92,8 @@ impl Exchange {
     /// Returns the part that the exchange waits for, if a request is under way.
     pub fn stage(&self) -> Stage {
         match self.state {
-            State::Head(_) => Stage::Head,
-            State::Length { .. } | State::Chunked(_) => Stage::Body,
+            State::Head(_) | State::Decoded { put_back: false, .. } => Stage::Head,
+            State::Length { .. } | State::Chunked(_) | State::Decoded { .. } => Stage::Body,
         }
     }
 
@@ -99,19 +101,37 @@ impl Exchange {
     pub fn expected_bytes(&self) -> Option<usize> {
         match self.state {
             State::Length { whole_bytes, .. } => Some(whole_bytes),
-            State::Head(_) | State::Chunked(_) => None,
+            State::Head(_) | State::Chunked(_) | State::Decoded { .. } => None,
         }
     }
 
     /// Returns bytes that bring the exchange of a fresh connection to where this one is. `kept` are
     /// the bytes that this one asked to keep. With them a connection can move to another process.
     pub fn replay(&self, mut kept: Vec<u8>) -> Replay {
-        let State::Chunked(body) = &self.state else {
-            return kept.into();
-        };
-        kept.truncate(body.content_end);
-        let (between, after) = body.decoder.replay(kept.len() - body.head.length);
-        Replay::new(kept, body.head.length, between, after)
+        match &self.state {
+            State::Chunked(body) => {
+                kept.truncate(body.content_end);
+                let (between, after) = body.decoder.replay(kept.len() - body.head.length);
+                Replay::new(kept, body.head.length, between, after)
+            }
+            State::Decoded { head, content_end, consumed, put_back: true } => {
+                let between = format!("{:x}\r\n", content_end - head.length).into_bytes();
+                let after = [b"\r\n0\r\n\r\n", &kept[*consumed..]].concat();
+                kept.truncate(*content_end);
+                Replay::new(kept, head.length, between, after)
+            }
+            State::Head(_) | State::Length { .. } | State::Decoded { .. } => kept.into(),
+        }
+    }
+
+    /// Takes back the request that the last call returned, which has content: the next call, with the
+    /// same input, returns it again.
+    pub fn put_back(&mut self) {
+        // A request without a transfer coding is read anew. A chunked one cannot be, since its content
+        // was decoded where it lay.
+        if let State::Decoded { put_back, .. } = &mut self.state {
+            *put_back = true;
+        }
     }
 
     /// Returns the whole request at the start of `input`, if its head is the remembered one and it
@@ -141,16 +161,8 @@ impl Exchange {
     pub fn advance<'b>(&mut self, input: &'b mut [u8], memo: &mut Memo) -> Step<'b> {
         match &mut self.state {
             State::Head(parser) => {
-                let head = match parser.parse(input) {
-                    Ok(Parsed::Complete(head)) => head,
-                    Ok(Parsed::Partial) => {
-                        return Step::More { kept: input.len(), send_continue: false };
-                    }
-                    Err(error) => return Step::Error(Refusal::new(error, input)),
-                };
-                memo.remember(input, &head, parser.content_length_digits());
-                *parser = Parser::default();
-                self.begin_content(head, input)
+                let parser = std::mem::take(parser);
+                self.advance_head(parser, input, memo)
             }
             State::Length { head, whole_bytes } => {
                 let (head, whole_bytes) = (*head, *whole_bytes);
@@ -161,12 +173,38 @@ impl Exchange {
                 whole(&head, input, whole_bytes, whole_bytes)
             }
             State::Chunked(body) => {
-                let step = body.advance(input, body.content_end);
-                if matches!(step, Step::Request { .. }) {
-                    self.state = State::Head(Parser::default());
+                let (step, decoded) = body.advance(input, body.content_end);
+                if let Some(decoded) = decoded {
+                    self.state = decoded;
                 }
                 step
             }
+            State::Decoded { head, content_end, consumed, put_back: put_back @ true } => {
+                *put_back = false;
+                whole(head, input, *content_end, *consumed)
+            }
+            State::Decoded { .. } => self.advance_head(Parser::default(), input, memo),
+        }
+    }
+
+    #[inline]
+    fn advance_head<'b>(
+        &mut self,
+        mut parser: Parser,
+        input: &'b mut [u8],
+        memo: &mut Memo,
+    ) -> Step<'b> {
+        match parser.parse(input) {
+            Ok(Parsed::Complete(head)) => {
+                memo.remember(input, &head, parser.content_length_digits());
+                self.state = State::Head(Parser::default());
+                self.begin_content(head, input)
+            }
+            Ok(Parsed::Partial) => {
+                self.state = State::Head(parser);
+                Step::More { kept: input.len(), send_continue: false }
+            }
+            Err(error) => Step::Error(Refusal::new(error, input)),
         }
     }
 
@@ -177,10 +215,8 @@ impl Exchange {
         let Framing::Length(content_bytes) = head.framing else {
             let decoder = Decoder::new(limit.bytes);
             let mut body = ChunkedBody { head, decoder, content_end: head.length, limit };
-            let step = body.advance(input, head.length);
-            if matches!(step, Step::More { .. }) {
-                self.state = State::Chunked(body);
-            }
+            let (step, decoded) = body.advance(input, head.length);
+            self.state = decoded.unwrap_or(State::Chunked(body));
             return step;
         };
         if content_bytes > limit.bytes as u64 {
@@ -198,12 +234,15 @@ impl Exchange {
 }
 
 impl ChunkedBody {
-    /// Decodes the input from `read_at` on.
-    fn advance<'b>(&mut self, input: &'b mut [u8], read_at: usize) -> Step<'b> {
+    /// Decodes the input from `read_at` on. Returns also the state behind the body, if it is whole.
+    fn advance<'b>(&mut self, input: &'b mut [u8], read_at: usize) -> (Step<'b>, Option<State>) {
         let nothing_sent = read_at == self.head.length && input.len() == read_at;
-        match self.decoder.decode(input, self.content_end, read_at) {
+        let step = match self.decoder.decode(input, self.content_end, read_at) {
             Ok(progress) if progress.complete => {
-                whole(&self.head, input, progress.write_at, progress.read_at)
+                let (head, content_end, consumed) =
+                    (self.head, progress.write_at, progress.read_at);
+                let decoded = State::Decoded { head, content_end, consumed, put_back: false };
+                return (whole(&head, input, content_end, consumed), Some(decoded));
             }
             Ok(progress) => {
                 self.content_end = progress.write_at;
@@ -214,7 +253,8 @@ impl ChunkedBody {
             }
             Err(HttpError::ContentTooLarge) => Step::Error(Refusal::too_large(self.limit, input)),
             Err(error) => Step::Error(Refusal::new(error, input)),
-        }
+        };
+        (step, None)
     }
 }
 
@@ -307,6 +347,42 @@ mod tests {
         moved.continues = whole.continues;
         assert_eq!(moved, whole, "moved after every byte: {}", input.escape_ascii());
         whole
+    }
+
+    /// A request that is put back comes again, also where its content was decoded in place, and also
+    /// after a move.
+    #[test]
+    fn a_request_that_is_put_back_comes_again() {
+        let next = "GET / HTTP/1.1\r\nHost: n\r\n\r\n";
+        for request in [
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde",
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n",
+        ] {
+            for is_moved in [false, true] {
+                let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
+                let mut input = format!("{request}{next}").into_bytes();
+                for _ in 0..3 {
+                    let Step::Request { request, .. } = exchange.advance(&mut input, &mut memo)
+                    else {
+                        panic!("no request")
+                    };
+                    assert_eq!(request.content, b"abcde");
+                    exchange.put_back();
+                }
+                assert_eq!(exchange.stage() == Stage::Body, request.contains("chunked"));
+                if is_moved {
+                    input = exchange.replay(input).into_bytes();
+                    exchange = Exchange::new(CONTENT_BYTES_MAX);
+                }
+                let step = exchange.advance(&mut input, &mut memo);
+                let Step::Request { request, consumed } = step else { panic!("{step:?}") };
+                assert_eq!(request.content, b"abcde");
+                let rest = &mut input[consumed..];
+                assert_eq!(rest, next.as_bytes());
+                let step = exchange.advance(rest, &mut memo);
+                assert!(matches!(step, Step::Request { request, .. } if request.target() == b"/"));
+            }
+        }
     }
 
     const HEAD: &str = "POST /event HTTP/1.1\r\nHost: h\r\n";

@@ -28,6 +28,7 @@ pub mod fuzz;
 mod listener;
 pub mod meters;
 mod moving;
+pub mod offline;
 mod orders;
 mod round;
 mod slab;
@@ -55,12 +56,21 @@ pub use timers::Durations;
 /// server keeps the answers of a connection in the order of its requests. Each staged request has a
 /// number: 0 for the first one after the last call of [`settled`](Self::settled).
 pub trait Handler: Send {
+    /// The work done so far on a large request, see [`Reply::Unfinished`].
+    type Draft: Send;
     /// Takes the time, in whole seconds since 1970.
     fn tick(&mut self, unix_s: u64);
     /// Begins a turn: the requests of one connection, all of which have been received before.
     fn turn(&mut self);
-    /// Stages a request, or appends its answer to `out`.
-    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply;
+    /// Stages a request, or appends its answer to `out`. Does a part of a large one, and keeps what it has
+    /// done in `draft`, which is its connection's and is `None` for every other request.
+    fn request(
+        &mut self,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        draft: &mut Option<Box<Self::Draft>>,
+        out: &mut Vec<u8>,
+    ) -> Reply;
     /// Returns how many requests are staged: the number that the next one will have.
     fn staged(&self) -> u32;
     /// Returns whether a commit is so costly that it should serve all connections of a round.
@@ -99,6 +109,12 @@ pub enum Reply {
     Answered {
         /// What the request cost, without the bytes of its answer; an event costs 1. A connection
         /// that asks for much has few requests answered in one turn.
+        cost: u32,
+    },
+    /// A part of the request is done, and nothing is staged or written. The connection has another turn
+    /// after the others have had theirs; the same request comes then, with the same draft.
+    Unfinished {
+        /// What this part cost; an event costs 1.
         cost: u32,
     },
     /// The beginning of an answer without an end is written. The connection is the handler's: the

@@ -45,7 +45,7 @@ pub struct Read {
 pub enum Stop {
     /// The rest of the input is the start of a request.
     Starved,
-    /// The turn's budget is used up.
+    /// The turn's budget is used up, or a large request is not finished.
     Budget,
     /// The connection ends with the last answer.
     End(Closed),

@@ -37,13 +37,21 @@ impl Fragile {
 }
 
 impl Handler for Fragile {
+    type Draft = ();
+
     fn tick(&mut self, unix_s: u64) {
         self.responses.refresh(unix_s);
     }
 
     fn turn(&mut self) {}
 
-    fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) -> Reply {
+    fn request(
+        &mut self,
+        _: &SocketAddr,
+        request: &Request<'_>,
+        _: &mut Option<Box<()>>,
+        _: &mut Vec<u8>,
+    ) -> Reply {
         assert_ne!(request.path(), b"/panic", "asked to panic");
         self.panics_at_commit |= request.path() == b"/panic-at-commit";
         self.panics_at_answer |= request.path() == b"/panic-at-answer";

@@ -68,7 +68,7 @@ pub struct Sockets {
 }
 
 /// A worker, owned by its thread.
-pub struct Worker<H> {
+pub struct Worker<H: Handler> {
     index: usize,
     shared: Arc<Common>,
     config: Config,
@@ -80,7 +80,7 @@ pub struct Worker<H> {
     arrivals: Vec<Moved>,
     /// Where what departs is left; `None` once it was.
     departures: Option<Arc<Mailbox<Departed>>>,
-    connections: Slab<Resident>,
+    connections: Slab<Resident<H::Draft>>,
     /// Connections in the slab that are being refused, and count for no limit.
     turned_away: usize,
     timers: Timers,
@@ -281,7 +281,7 @@ impl<H: Handler> Worker<H> {
 
     /// A connection, and the desk at which it works.
     #[inline(always)]
-    fn desk(&mut self, key: Key) -> Option<(&mut Connection<TcpStream>, Desk<'_, H>)> {
+    fn desk(&mut self, key: Key) -> Option<(&mut Connection<TcpStream, H::Draft>, Desk<'_, H>)> {
         let resident = self.connections.get_mut(key)?;
         let desk = Desk {
             handler: &mut self.handler,
@@ -437,7 +437,7 @@ impl<H: Handler> Worker<H> {
 /// Commits what is staged and answers the one connection that is owed something. A panic closes it.
 #[inline]
 fn settle_one<H: Handler>(
-    connection: &mut Connection<TcpStream>,
+    connection: &mut Connection<TcpStream, H::Draft>,
     debt: &Debt,
     desk: &mut Desk<'_, H>,
 ) -> Next {

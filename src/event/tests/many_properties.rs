@@ -191,7 +191,7 @@ fn judged(
 
 fn read(list: &[u8]) -> (Vec<OwnEvent>, Option<(EventsCause, usize)>) {
     let mut scratch = Scratch::new();
-    let mut events = Events::new(list);
+    let mut events = Events::new(list, usize::MAX);
     let mut read = Vec::new();
     while let Some(event) = events.next(&mut scratch) {
         match event {

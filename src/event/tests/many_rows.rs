@@ -140,7 +140,7 @@ fn rows_accepted() {
     for (body, ids) in ACCEPTED {
         fuzz_events(body.as_bytes());
         let mut scratch = Scratch::new();
-        let mut events = Events::new(body.as_bytes());
+        let mut events = Events::new(body.as_bytes(), usize::MAX);
         for (index, id) in ids.iter().enumerate() {
             assert_eq!(events.count(), index);
             let event = events.next(&mut scratch).expect(body).expect(body);
@@ -231,10 +231,37 @@ fn ids_and_numbers_of_every_length_end_where_they_end() {
     }
 }
 
+#[test]
+fn an_event_that_is_too_large_is_refused_in_every_frame() {
+    let small = r#"{"userId":"a","value":1}"#;
+    // Spaced, so that it goes the general way; the other one goes the short way.
+    for large in [r#"{ "userId" : "a" , "value" : 1 }"#, r#"{"userId":"abcdefgh","value":1}"#] {
+        let max = large.len();
+        for (body, at) in [
+            (format!("{large}"), 0),
+            (format!("{small}\n{large}\n{small}\n"), 25),
+            (format!("{small}\r\n{large}\r\n"), 26),
+            (format!("[{large}]"), 1),
+            (format!("[{small}, {large} ,{small}]"), 27),
+        ] {
+            assert!(read_within(body.as_bytes(), max).is_ok(), "{body}");
+            let expected = Err((FrameError::EventTooLarge.into(), at));
+            assert_eq!(read_within(body.as_bytes(), max - 1), expected, "{body}");
+        }
+    }
+    // The fault of a larger event comes first if it lies within the bound.
+    let fault = read_within(br#"[{"userId":1x,"value":1}]"#, 20);
+    assert_eq!(fault, Err((EventError::CommaExpected.into(), 12)));
+}
+
 /// Returns the number of events, or the cause and the byte of the error.
 fn read_all(body: &[u8]) -> Result<usize, (EventsCause, usize)> {
+    read_within(body, usize::MAX)
+}
+
+fn read_within(body: &[u8], event_bytes_max: usize) -> Result<usize, (EventsCause, usize)> {
     let mut scratch = Scratch::new();
-    let mut events = Events::new(body);
+    let mut events = Events::new(body, event_bytes_max);
     while let Some(event) = events.next(&mut scratch) {
         event.map_err(|error| (error.cause, error.offset))?;
     }
@@ -244,7 +271,7 @@ fn read_all(body: &[u8]) -> Result<usize, (EventsCause, usize)> {
 fn check_refused(body: &[u8], index: usize, line: usize, offset: usize, cause: EventsCause) {
     fuzz_events(body);
     let mut scratch = Scratch::new();
-    let mut events = Events::new(body);
+    let mut events = Events::new(body, usize::MAX);
     let error = loop {
         if let Err(error) = events.next(&mut scratch).expect("an error comes") {
             break error;

@@ -14,7 +14,7 @@ use crate::server::meters::{Activity, Closed};
 use crate::server::stream::{Stream, receive};
 use crate::server::timers::Class;
 
-impl<S: Stream> Connection<S> {
+impl<S: Stream, D> Connection<S, D> {
     /// Returns whether requests may still come, so that the connection can go on elsewhere.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)

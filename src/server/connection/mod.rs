@@ -24,9 +24,9 @@
 mod ending;
 mod phase;
 mod progress;
+mod travel;
 
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -39,13 +39,13 @@ use super::{Handler, Reply};
 use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
-use crate::http::{ContentLimits, Exchange, Memo, Refusal, Replay, Step};
+use crate::http::{ContentLimits, Exchange, Memo, Refusal, Request, Step};
 use crate::limits::{COST_ANSWER_BYTES, LENT_BUFFER_BYTES, TURN_COST_MAX};
 use crate::sys::clock::exact_ns;
 use phase::Phase;
 
 /// A client's connection.
-pub struct Connection<S> {
+pub struct Connection<S, D> {
     stream: S,
     peer: SocketAddr,
     exchange: Exchange,
@@ -59,6 +59,8 @@ pub struct Connection<S> {
     owed_bytes: usize,
     /// Parts of the write time-out in which the peer has not taken enough of `owed_bytes`.
     idle_checks: u32,
+    /// What the handler has done of a large request at the start of `held`.
+    draft: Option<Box<D>>,
     phase: Phase,
     input: Input,
     activity: Activity,
@@ -120,7 +122,7 @@ pub enum Next {
     Detach,
 }
 
-impl<S: Stream> Connection<S> {
+impl<S: Stream, D> Connection<S, D> {
     /// A fresh connection.
     pub fn new(stream: S, peer: SocketAddr, content_limits: ContentLimits) -> Self {
         Connection {
@@ -132,40 +134,11 @@ impl<S: Stream> Connection<S> {
             unsent: Buffer::default(),
             owed_bytes: 0,
             idle_checks: 0,
+            draft: None,
             phase: Phase::Open,
             input: Input::Empty,
             activity: Activity::Idle,
         }
-    }
-
-    /// A connection that comes from another server; its held bytes are due a turn.
-    pub fn arrive(
-        stream: S,
-        peer: SocketAddr,
-        content_limits: ContentLimits,
-        held: Vec<u8>,
-        unsent: Vec<u8>,
-    ) -> Self {
-        let mut connection = Connection::new(stream, peer, content_limits);
-        if !held.is_empty() {
-            connection.held_begins = HeldBegins::WithWhole;
-        }
-        let untaken_bytes = connection.stream.untaken_bytes().unwrap_or(0);
-        connection.owed_bytes = untaken_bytes + unsent.len();
-        // Their memory is kept: a body of many bytes would take long to copy.
-        connection.held = held.into();
-        connection.unsent = unsent.into();
-        connection.input = Input::Waiting;
-        connection
-    }
-
-    /// What an open connection consists of between two turns; its buffers go back.
-    pub fn depart(mut self, buffers: &mut Buffers, meters: &Meters) -> (S, Replay, Vec<u8>) {
-        // Most bytes are given away with their memory: a long body would take long to copy.
-        let held = self.exchange.replay(mem::take(&mut self.held).into());
-        let unsent = mem::take(&mut self.unsent).into();
-        self.release(buffers, meters);
-        (self.stream, held, unsent)
     }
 
     /// The socket, to register it.
@@ -191,7 +164,7 @@ impl<S: Stream> Connection<S> {
 
     /// Does the first half of a turn: sends what is unsent, receives, and stages the requests.
     #[inline]
-    pub fn turn<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
+    pub fn turn<H: Handler<Draft = D>>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
         if !self.unsent.is_empty() {
             match self.send_unsent(desk) {
                 Ok(()) if !self.unsent.is_empty() => {
@@ -243,7 +216,7 @@ impl<S: Stream> Connection<S> {
 
     /// Receives and stages.
     #[inline]
-    fn serve<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
+    fn serve<H: Handler<Draft = D>>(&mut self, desk: &mut Desk<'_, H>) -> Turn {
         let received =
             if self.held.is_empty() { self.serve_input(desk) } else { self.serve_held(desk) };
         let debt = match received {
@@ -258,12 +231,18 @@ impl<S: Stream> Connection<S> {
         if self.held.is_empty() {
             desk.buffers.take_back(&mut self.held);
         }
-        if debt.is_none() { Turn::Over(self.after(false, desk)) } else { Turn::Owing(debt) }
+        if debt.is_none() && debt.read.cost == 0 {
+            return Turn::Over(self.after(false, desk));
+        }
+        Turn::Owing(debt)
     }
 
     /// Receives into the worker's input and stages what is there; `None` if nothing has come.
     #[inline]
-    fn serve_input<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Result<Option<Debt>, Closed> {
+    fn serve_input<H: Handler<Draft = D>>(
+        &mut self,
+        desk: &mut Desk<'_, H>,
+    ) -> Result<Option<Debt>, Closed> {
         let received = match receive(&mut self.stream, desk.input, desk.meters) {
             Ok(Some(0)) => return Err(Closed::ByPeer),
             Ok(Some(received)) => received,
@@ -287,7 +266,10 @@ impl<S: Stream> Connection<S> {
 
     /// Receives behind what is held, if more is needed, and stages what is there; `None` if nothing
     /// has come.
-    fn serve_held<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Result<Option<Debt>, Closed> {
+    fn serve_held<H: Handler<Draft = D>>(
+        &mut self,
+        desk: &mut Desk<'_, H>,
+    ) -> Result<Option<Debt>, Closed> {
         if self.held_begins == HeldBegins::WithPart && self.receive_held(desk)? == 0 {
             return Ok(None);
         }
@@ -341,7 +323,7 @@ impl<S: Stream> Connection<S> {
     /// A panic ends the connection: what the handler had staged for it in this turn is neither
     /// counted nor answered.
     #[inline]
-    fn stage<H: Handler>(
+    fn stage<H: Handler<Draft = D>>(
         &mut self,
         input: &mut [u8],
         desk: &mut Desk<'_, H>,
@@ -361,7 +343,7 @@ impl<S: Stream> Connection<S> {
     }
 
     #[inline(always)]
-    fn stage_all<H: Handler>(
+    fn stage_all<H: Handler<Draft = D>>(
         &mut self,
         input: &mut [u8],
         account: &Account,
@@ -380,27 +362,23 @@ impl<S: Stream> Connection<S> {
             }
             let (mut request, consumed) = match self.exchange.recall(&input[at..], desk.memo) {
                 Some(found) => found,
-                None => match self.exchange.advance(&mut input[at..], desk.memo) {
-                    Step::Request { request, consumed } => (request, consumed),
-                    Step::More { kept, send_continue } => {
-                        if send_continue {
-                            desk.others.buffer().extend_from_slice(CONTINUE);
-                            desk.others.note(account, desk.handler.staged());
-                        }
-                        break (Stop::Starved, kept);
-                    }
-                    Step::Error(refusal) => {
-                        self.refuse(refusal, account, desk);
-                        break (Stop::End(Closed::ProtocolError), 0);
-                    }
+                None => match self.advance(&mut input[at..], account, desk) {
+                    Ok(found) => found,
+                    Err(end) => break end,
                 },
             };
             request.persistent &= !desk.draining;
-            let reply = desk.handler.request(&self.peer, &request, desk.others.buffer());
+            let (draft, out) = (&mut self.draft, desk.others.buffer());
+            let reply = desk.handler.request(&self.peer, &request, draft, out);
+            if let Reply::Unfinished { cost } = reply {
+                self.exchange.put_back();
+                requests_max = requests_max.saturating_sub_unsigned(cost);
+                break (Stop::Budget, input.len() - at);
+            }
             requests += 1;
             at += consumed;
             match reply {
-                Reply::Staged => {}
+                Reply::Staged | Reply::Unfinished { .. } => {}
                 Reply::Answered { cost } => {
                     let answer_bytes = desk.others.note(account, desk.handler.staged());
                     let cost = cost + (answer_bytes / COST_ANSWER_BYTES) as u32;
@@ -418,6 +396,31 @@ impl<S: Stream> Connection<S> {
         };
         let cost = (requests + TURN_COST_MAX).wrapping_add_signed(-requests_max);
         (stop, Read { requests, cost }, at..at + kept)
+    }
+
+    /// Reads the request at the start of `input`, whose head is not the remembered one. Returns it with its
+    /// bytes; otherwise why there is none, and how much of the input is to be kept.
+    #[inline]
+    fn advance<'i, H: Handler<Draft = D>>(
+        &mut self,
+        input: &'i mut [u8],
+        account: &Account,
+        desk: &mut Desk<'_, H>,
+    ) -> Result<(Request<'i>, usize), (Stop, usize)> {
+        match self.exchange.advance(input, desk.memo) {
+            Step::Request { request, consumed } => Ok((request, consumed)),
+            Step::More { kept, send_continue } => {
+                if send_continue {
+                    desk.others.buffer().extend_from_slice(CONTINUE);
+                    desk.others.note(account, desk.handler.staged());
+                }
+                Err((Stop::Starved, kept))
+            }
+            Step::Error(refusal) => {
+                self.refuse(refusal, account, desk);
+                Err((Stop::End(Closed::ProtocolError), 0))
+            }
+        }
     }
 
     /// Answers a violation of the protocol, behind all answers owed before it.

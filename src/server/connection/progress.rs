@@ -13,7 +13,7 @@ use crate::server::meters::Closed;
 use crate::server::stream::Stream;
 use crate::server::timers::Class;
 
-impl<S: Stream> Connection<S> {
+impl<S: Stream, D> Connection<S, D> {
     /// Returns what comes next for an idle connection whose peer has not taken all its answers;
     /// `None` if it has.
     pub fn untaken(&mut self) -> Option<Next> {

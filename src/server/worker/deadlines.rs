@@ -89,7 +89,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn with(
         &mut self,
         key: Key,
-        work: impl FnOnce(&mut Connection<TcpStream>, &mut Desk<'_, H>) -> Next,
+        work: impl FnOnce(&mut Connection<TcpStream, H::Draft>, &mut Desk<'_, H>) -> Next,
     ) {
         if let Some((connection, mut desk)) = self.desk(key) {
             let next = work(connection, &mut desk);

@@ -96,7 +96,7 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-impl<H> Drop for Worker<H> {
+impl<H: Handler> Drop for Worker<H> {
     /// Leaves an empty departure: its reader must not wait for a worker that has ended.
     fn drop(&mut self) {
         if let Some(departures) = self.departures.take() {

@@ -6,8 +6,8 @@ use crate::server::connection::Connection;
 use crate::server::slab::Key;
 
 /// A connection with what its worker notes about it.
-pub(super) struct Resident {
-    pub connection: Connection<TcpStream>,
+pub(super) struct Resident<D> {
+    pub connection: Connection<TcpStream, D>,
     pub standing: Standing,
     /// Whether it stands in the worker's list of those that go on without a new edge.
     pub due: bool,
@@ -22,7 +22,7 @@ pub(super) enum Standing {
     TurnedAway,
 }
 
-impl Resident {
+impl<D> Resident<D> {
     /// Puts it into the list of those that are due another turn, unless it is there.
     #[inline]
     pub fn be_due(&mut self, key: Key, due: &mut Vec<Key>) {

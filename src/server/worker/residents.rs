@@ -42,7 +42,7 @@ impl<H: Handler> Worker<H> {
     /// a send that did not finish.
     pub(super) fn admit(
         &mut self,
-        mut connection: Connection<TcpStream>,
+        mut connection: Connection<TcpStream, H::Draft>,
         standing: Standing,
     ) -> Option<Key> {
         let key = self.connections.next_key();
@@ -66,7 +66,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes a connection out of everything but the balance.
-    pub(super) fn let_go(&mut self, key: Key) -> Option<Resident> {
+    pub(super) fn let_go(&mut self, key: Key) -> Option<Resident<H::Draft>> {
         self.timers.disarm(key.index);
         let resident = self.connections.remove(key)?;
         match resident.standing {
