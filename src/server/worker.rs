@@ -67,6 +67,9 @@ pub struct Sockets {
     pub departures: Arc<Mailbox<Departed>>,
 }
 
+/// The connection of a client.
+type Client<H> = Connection<TcpStream, <H as Handler>::Draft>;
+
 /// A worker, owned by its thread.
 pub struct Worker<H: Handler> {
     index: usize,
@@ -281,7 +284,7 @@ impl<H: Handler> Worker<H> {
 
     /// A connection, and the desk at which it works.
     #[inline(always)]
-    fn desk(&mut self, key: Key) -> Option<(&mut Connection<TcpStream, H::Draft>, Desk<'_, H>)> {
+    fn desk(&mut self, key: Key) -> Option<(&mut Client<H>, Desk<'_, H>)> {
         let resident = self.connections.get_mut(key)?;
         let desk = Desk {
             handler: &mut self.handler,
@@ -436,11 +439,7 @@ impl<H: Handler> Worker<H> {
 
 /// Commits what is staged and answers the one connection that is owed something. A panic closes it.
 #[inline]
-fn settle_one<H: Handler>(
-    connection: &mut Connection<TcpStream, H::Draft>,
-    debt: &Debt,
-    desk: &mut Desk<'_, H>,
-) -> Next {
+fn settle_one<H: Handler>(connection: &mut Client<H>, debt: &Debt, desk: &mut Desk<'_, H>) -> Next {
     let settled = catch_unwind(AssertUnwindSafe(|| {
         desk.handler.commit();
         connection.answer(debt, desk)

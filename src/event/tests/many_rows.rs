@@ -238,7 +238,7 @@ fn an_event_that_is_too_large_is_refused_in_every_frame() {
     for large in [r#"{ "userId" : "a" , "value" : 1 }"#, r#"{"userId":"abcdefgh","value":1}"#] {
         let max = large.len();
         for (body, at) in [
-            (format!("{large}"), 0),
+            (large.to_owned(), 0),
             (format!("{small}\n{large}\n{small}\n"), 25),
             (format!("{small}\r\n{large}\r\n"), 26),
             (format!("[{large}]"), 1),

@@ -370,20 +370,21 @@ impl<S: Stream, D> Connection<S, D> {
             request.persistent &= !desk.draining;
             let (draft, out) = (&mut self.draft, desk.others.buffer());
             let reply = desk.handler.request(&self.peer, &request, draft, out);
-            if let Reply::Unfinished { cost } = reply {
-                self.exchange.put_back();
-                requests_max = requests_max.saturating_sub_unsigned(cost);
-                break (Stop::Budget, input.len() - at);
-            }
             requests += 1;
             at += consumed;
             match reply {
-                Reply::Staged | Reply::Unfinished { .. } => {}
+                Reply::Staged => {}
                 Reply::Answered { cost } => {
                     let answer_bytes = desk.others.note(account, desk.handler.staged());
                     let cost = cost + (answer_bytes / COST_ANSWER_BYTES) as u32;
                     // The request itself counts 1 already.
                     requests_max = requests_max.saturating_sub_unsigned(cost.saturating_sub(1));
+                }
+                Reply::Unfinished { cost } => {
+                    self.exchange.put_back();
+                    (at, requests) = (at - consumed, requests - 1);
+                    requests_max = requests_max.saturating_sub_unsigned(cost);
+                    break (Stop::Budget, input.len() - at);
                 }
                 Reply::Detach => {
                     desk.others.note(account, desk.handler.staged());
@@ -400,7 +401,8 @@ impl<S: Stream, D> Connection<S, D> {
 
     /// Reads the request at the start of `input`, whose head is not the remembered one. Returns it with its
     /// bytes; otherwise why there is none, and how much of the input is to be kept.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn advance<'i, H: Handler<Draft = D>>(
         &mut self,
         input: &'i mut [u8],

@@ -18,12 +18,10 @@
 //! The write time-out does not depend on input: there the worker asks the kernel what the peer has
 //! taken.
 
-use mio::net::TcpStream;
-
-use super::Worker;
+use super::{Client, Worker};
 use crate::http::HttpError;
 use crate::server::Handler;
-use crate::server::connection::{Connection, Desk, Next};
+use crate::server::connection::{Desk, Next};
 use crate::server::meters::Closed;
 use crate::server::slab::Key;
 use crate::server::timers::{Class, Expired};
@@ -89,7 +87,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn with(
         &mut self,
         key: Key,
-        work: impl FnOnce(&mut Connection<TcpStream, H::Draft>, &mut Desk<'_, H>) -> Next,
+        work: impl FnOnce(&mut Client<H>, &mut Desk<'_, H>) -> Next,
     ) {
         if let Some((connection, mut desk)) = self.desk(key) {
             let next = work(connection, &mut desk);

@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use mio::Interest;
 use mio::net::TcpStream;
 
-use super::Worker;
 use super::resident::{Resident, Standing};
+use super::{Client, Worker};
 use crate::log;
 use crate::server::Handler;
 use crate::server::connection::Connection;
@@ -40,11 +40,7 @@ impl<H: Handler> Worker<H> {
     ///
     /// The poll is asked for both directions once and for all: an edge for writing comes only after
     /// a send that did not finish.
-    pub(super) fn admit(
-        &mut self,
-        mut connection: Connection<TcpStream, H::Draft>,
-        standing: Standing,
-    ) -> Option<Key> {
+    pub(super) fn admit(&mut self, mut connection: Client<H>, standing: Standing) -> Option<Key> {
         let key = self.connections.next_key();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let stream = connection.stream_mut();
