@@ -32,6 +32,7 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "good", clients: 8, visit: good },
     Kind { name: "in pieces", clients: 4, visit: in_pieces },
     Kind { name: "pipelining", clients: 4, visit: pipelining },
+    Kind { name: "batching", clients: 3, visit: batching },
     Kind { name: "bad event", clients: 2, visit: bad_event },
     Kind { name: "bad protocol", clients: 4, visit: bad_protocol },
     Kind { name: "slow", clients: 24, visit: slow },
@@ -157,6 +158,47 @@ fn pipelining(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<
             return Err(format!("a reading lacks events: {statistics}, {before} + {count}"));
         }
         context.ledger.counted(&user, value, count);
+    }
+    Ok(())
+}
+
+/// Sends lists of events, small ones and large ones, as lines or as an array, whole or in chunks. One of
+/// them is wrong now and then, and nothing of it is counted. The reading behind each holds it whole.
+fn batching(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(), String> {
+    let mut wire = Wire::connect(context.address)?;
+    for _ in 0..random.u32(1..40) {
+        let (user, value, content) = event(random, "batch", client);
+        // Some are so large that they are read in slices.
+        let padding = " ".repeat(if random.u8(..4) == 0 { 80 } else { 0 });
+        let count = random.usize(1..=2_000);
+        let mut events = vec![content + &padding; count];
+        let is_wrong = random.u8(..8) == 0;
+        if is_wrong {
+            events[random.usize(..count)] = "{\"userId\":\"never\"}".to_owned();
+        }
+        let body = match random.bool() {
+            true => format!("[{}]", events.join(",")),
+            false => events.join("\n"),
+        };
+        let request = match random.bool() {
+            true => post(&body),
+            false => chunked(random, &body),
+        };
+        let before = context.ledger.certain();
+        wire.send((request.replacen("/event ", "/events ", 1) + &get("/stats")).as_bytes())?;
+        let answer = wire.expect(if is_wrong { 400 } else { 200 })?;
+        let counted = if is_wrong { 0 } else { count as u64 };
+        if !is_wrong && answer.content != format!("{{\"counted\":{count}}}").as_bytes() {
+            return Err(format!("{} of {count} events", answer.content.escape_ascii()));
+        }
+        let statistics = wire.expect(200)?.content;
+        let statistics = Statistics::parse(&String::from_utf8_lossy(&statistics))?;
+        if statistics.events < before + counted {
+            return Err(format!("a reading lacks events: {statistics}, {before} + {counted}"));
+        }
+        if counted > 0 {
+            context.ledger.counted(&user, value, counted);
+        }
     }
     Ok(())
 }
