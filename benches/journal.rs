@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millrace::journal::{Caller, Cut, Directory, Fsync, Journal, Lane, open};
+use millrace::journal::{Caller, Directory, Fsync, Journal, Lane, PublishedCut, open};
 
 const ROUNDS: usize = 7;
 const STATE: [u8; 300] = [7; 300];
@@ -60,7 +60,7 @@ impl Drop for Folder {
 struct Nothing;
 
 impl Caller for Nothing {
-    fn cut(&self, _: &mut Cut) {}
+    fn cut(&self, _: &mut PublishedCut) {}
 
     fn failed(&self, error: &io::Error) {
         panic!("{error}");

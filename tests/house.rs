@@ -119,6 +119,45 @@ fn rooms_name_exactly_those_they_may() {
     assert!(unused.is_empty(), "arrows that no file needs: {unused:?}");
 }
 
+/// Returns the public types that a file declares, if it is part of the program.
+fn public_types(source: &Source) -> Vec<&str> {
+    let is_of_tests =
+        ["tests", "fuzz", "oracle", "model"].iter().any(|it| source.path.contains(it));
+    let lines = source.code.lines().filter(|_| !is_of_tests);
+    lines
+        .filter_map(|line| {
+            let declared = line.strip_prefix("pub ")?;
+            let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
+            kinds.iter().find_map(|kind| declared.strip_prefix(kind)).map(first_name)
+        })
+        .collect()
+}
+
+/// A room and one that it names have no public types of the same name, so that a name means one thing
+/// wherever it is read.
+#[test]
+fn a_type_means_one_thing_in_neighbouring_rooms() {
+    let all = sources("src");
+    let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for source in &all {
+        types.entry(source.room()).or_default().extend(public_types(source));
+    }
+    let mut doubles = Vec::new();
+    for (room, neighbours) in ARROWS {
+        for neighbour in *neighbours {
+            let (Some(own), Some(others)) = (types.get(room), types.get(neighbour)) else {
+                continue;
+            };
+            doubles.extend(
+                own.intersection(others).map(|name| format!("{name}: {room}, {neighbour}")),
+            );
+        }
+    }
+    // The one is the other, with its parameters.
+    doubles.retain(|double| double != "Invocation: options, cli");
+    assert!(doubles.is_empty(), "types of one name: {doubles:#?}");
+}
+
 #[test]
 fn the_architecture_draws_the_same_arrows() {
     let drawn: Vec<String> = ARROWS

@@ -136,7 +136,7 @@ pub struct Clerk<'c> {
 }
 
 impl<'c> Clerk<'c> {
-    /// Adds `grant` to the fields of the answer, see [`Page::grant`](super::pages::Page::grant).
+    /// Adds `grant` to the fields of the answer, see [`Sender::grant`](super::pages::Sender::grant).
     pub fn granting(self, grant: &'c str) -> Clerk<'c> {
         Clerk { grant, ..self }
     }

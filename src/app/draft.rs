@@ -7,14 +7,14 @@
 
 use std::collections::TryReserveError;
 
-use crate::event::{Event, Events, EventsError, Place, Scratch};
+use crate::event::{Event, Events, EventsError, ListPlace, Scratch};
 use crate::limits::{COST_CONTENT_BYTES, MANY_SLICE_BYTES};
 
 /// The events of a body, as far as it was read.
 #[derive(Debug, Default)]
 pub struct Draft {
     /// The place in the body; `None` before its first byte.
-    place: Option<Place>,
+    place: Option<ListPlace>,
     /// The ids, one behind the other.
     ids: Vec<u8>,
     /// The end of each event's id, and the event's value.
@@ -32,7 +32,7 @@ pub struct Bounds {
 
 /// How far a slice has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum Slice {
     /// There is more to read.
     Unfinished {
         /// What the slice cost, in events of `/event`.
@@ -44,7 +44,7 @@ pub enum Progress {
 
 /// Why a draft is thrown away.
 #[derive(Debug)]
-pub enum Fault {
+pub enum DraftFault {
     /// The body is not a list of events.
     Malformed(EventsError),
     /// It has more events than one request may have.
@@ -53,9 +53,9 @@ pub enum Fault {
     Memory,
 }
 
-impl From<TryReserveError> for Fault {
-    fn from(_: TryReserveError) -> Fault {
-        Fault::Memory
+impl From<TryReserveError> for DraftFault {
+    fn from(_: TryReserveError) -> DraftFault {
+        DraftFault::Memory
     }
 }
 
@@ -69,7 +69,7 @@ impl Draft {
         body: &[u8],
         bounds: Bounds,
         scratch: &mut Scratch,
-    ) -> Result<Progress, Fault> {
+    ) -> Result<Slice, DraftFault> {
         let Bounds { events_max, event_bytes_max } = bounds;
         let mut events = match self.place {
             None => Events::new(body, event_bytes_max),
@@ -77,18 +77,18 @@ impl Draft {
         };
         let start = events.bytes_read();
         while let Some(event) = events.next(scratch) {
-            let event = event.map_err(Fault::Malformed)?;
+            let event = event.map_err(DraftFault::Malformed)?;
             if events.count() > events_max {
-                return Err(Fault::TooMany);
+                return Err(DraftFault::TooMany);
             }
             self.push(event)?;
             let bytes = events.bytes_read() - start;
             if bytes >= MANY_SLICE_BYTES {
                 self.place = Some(events.place());
-                return Ok(Progress::Unfinished { cost: (bytes / COST_CONTENT_BYTES) as u32 });
+                return Ok(Slice::Unfinished { cost: (bytes / COST_CONTENT_BYTES) as u32 });
             }
         }
-        Ok(Progress::Whole)
+        Ok(Slice::Whole)
     }
 
     fn push(&mut self, event: Event<'_>) -> Result<(), TryReserveError> {
@@ -121,9 +121,9 @@ mod tests {
     }
 
     /// Reads a body to its end. Returns the number of slices.
-    fn read(body: &str, bounds: Bounds) -> Result<(Draft, usize), Fault> {
+    fn read(body: &str, bounds: Bounds) -> Result<(Draft, usize), DraftFault> {
         let (mut draft, mut slices) = (Draft::default(), 1);
-        while let Progress::Unfinished { cost } =
+        while let Slice::Unfinished { cost } =
             draft.read(body.as_bytes(), bounds, &mut Scratch::new())?
         {
             assert!(cost as usize >= MANY_SLICE_BYTES / COST_CONTENT_BYTES);
@@ -193,12 +193,14 @@ mod tests {
     #[test]
     fn a_fault_in_a_later_slice_is_found_at_its_place() {
         let body = lines(10_000) + "{\n";
-        let Err(Fault::Malformed(error)) = read(&body, BOUNDS) else { panic!("no fault") };
+        let Err(DraftFault::Malformed(error)) = read(&body, BOUNDS) else { panic!("no fault") };
         assert_eq!((error.index, error.line, error.offset), (10_000, 10_001, body.len() - 1));
         let bounds = Bounds { events_max: 9_999, ..BOUNDS };
-        assert!(matches!(read(&lines(10_000), bounds), Err(Fault::TooMany)));
+        assert!(matches!(read(&lines(10_000), bounds), Err(DraftFault::TooMany)));
         let bounds = Bounds { event_bytes_max: 36, ..BOUNDS };
-        let Err(Fault::Malformed(error)) = read(&lines(10_000), bounds) else { panic!("no fault") };
+        let Err(DraftFault::Malformed(error)) = read(&lines(10_000), bounds) else {
+            panic!("no fault")
+        };
         assert_eq!((error.index, error.cause.reason()), (1_000, "event_too_large"));
     }
 }

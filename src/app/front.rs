@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::answers::{Answers, JSON};
-use super::draft::{Bounds, Draft, Progress};
+use super::draft::{Bounds, Draft, Slice};
 use super::intake::{Intake, Rows, Unstaged};
 use super::json::{counted_body, malformed_body};
 use super::meters::BatchRefusal;
 use super::operator;
-use super::pages::Page;
+use super::pages::Sender;
 use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
 use super::shared::Shared;
 use crate::event::{EventError, FrameError};
@@ -53,7 +53,7 @@ impl App {
         out: &mut Vec<u8>,
     ) -> Reply {
         let (intake, answers) = (&mut self.intake, &mut self.answers);
-        let page = Page::of(request, &answers.shared.allow_origin);
+        let page = Sender::of(request, &answers.shared.allow_origin);
         let grant = resolution.route().map(|route| page.grant(route)).unwrap_or_default();
         let is_coded = request.extras.has(Extras::CODED_CONTENT);
         if resolution.concerns_statistics() {
@@ -62,7 +62,7 @@ impl App {
         }
         let clerk = answers.clerk(resolution.row(), peer, request, out).granting(&grant);
         let reply = match resolution {
-            _ if page == Page::Foreign && resolution.is_change() => operator::foreign_page(clerk),
+            _ if page == Sender::Foreign && resolution.is_change() => operator::foreign_page(clerk),
             Resolution::Found(number) => match number.route().service {
                 // An event that may be staged does not get here.
                 Service::Event => operator::coded_content(clerk),
@@ -99,8 +99,8 @@ impl App {
         out: &mut Vec<u8>,
     ) -> Reply {
         let unstaged = match self.intake.stage_many(&mut self.answers, peer, request, draft) {
-            Ok(Progress::Whole) => return Reply::Staged,
-            Ok(Progress::Unfinished { cost }) => return Reply::Unfinished { cost },
+            Ok(Slice::Whole) => return Reply::Staged,
+            Ok(Slice::Unfinished { cost }) => return Reply::Unfinished { cost },
             Err(unstaged) => unstaged,
         };
         let events_max = self.answers.shared.events_max;
@@ -144,7 +144,7 @@ impl App {
     #[cold]
     fn admits(&self, request: &Request<'_>) -> bool {
         !request.extras.has(Extras::CODED_CONTENT)
-            && Page::of(request, &self.answers.shared.allow_origin) != Page::Foreign
+            && Sender::of(request, &self.answers.shared.allow_origin) != Sender::Foreign
     }
 
     /// Answers a request whose content is not an event.
@@ -156,7 +156,7 @@ impl App {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let page = Page::of(request, &self.answers.shared.allow_origin);
+        let page = Sender::of(request, &self.answers.shared.allow_origin);
         let grant = page.grant(RouteNumber::EVENT.route());
         self.answers.meters().event_errors[error as usize].add(1);
         let clerk = self.answers.clerk(RouteNumber::EVENT.row(), peer, request, out);

@@ -4,7 +4,7 @@
 //! same bytes in one piece, and the counted events must be those that a plain reader finds in them.
 
 use super::front::App;
-use super::pages::Page;
+use super::pages::Sender;
 use super::shared::Shared;
 use crate::event::{self, Events, Scratch};
 use crate::http::{ContentLimits, Exchange, Extras, Memo, Method, Step};
@@ -90,7 +90,7 @@ fn model(input: &[u8]) -> u64 {
             break;
         };
         let is_taken = !request.extras.has(Extras::CODED_CONTENT)
-            && Page::of(&request, &Origins::None) == Page::Own;
+            && Sender::of(&request, &Origins::None) == Sender::Own;
         if request.method == Method::Post && is_taken {
             events += match request.path() {
                 b"/event" => u64::from(event::parse(request.content, &mut Scratch::new()).is_ok()),

@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use super::access_log::LinePlace;
 use super::answers::{Answers, JSON};
-use super::draft::{Bounds, Draft, Fault, Progress};
+use super::draft::{Bounds, Draft, DraftFault, Slice};
 use super::json::{counted_body, error_body};
 use super::keeper::{self, LaneLedger};
 use super::meters::{BatchRefusal, Row};
-use super::pages::Page;
+use super::pages::Sender;
 use super::routes::RouteNumber;
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
@@ -22,7 +22,7 @@ use crate::limits::{
     BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, MANY_SLICE_BYTES, SYNCED_BATCH_EVENTS_MAX,
 };
 use crate::log;
-use crate::stats::{Lack, Refusal, Shard};
+use crate::stats::{Lack, RefusedGroup, Shard};
 
 /// Holds the staged requests of one worker.
 pub(super) struct Intake {
@@ -39,7 +39,7 @@ pub(super) struct Intake {
     /// Requests of this round that were committed.
     committed: u32,
     /// Those of them that were refused, in the order of their numbers.
-    refused: Vec<Refusal>,
+    refused: Vec<RefusedGroup>,
     /// Requests of this round whose answer is not the usual one, in the order of their numbers.
     notes: Vec<Note>,
 }
@@ -84,12 +84,12 @@ pub(super) enum Unstaged {
     Memory,
 }
 
-impl From<Fault> for Unstaged {
-    fn from(fault: Fault) -> Unstaged {
+impl From<DraftFault> for Unstaged {
+    fn from(fault: DraftFault) -> Unstaged {
         match fault {
-            Fault::Malformed(error) => Unstaged::Malformed(error),
-            Fault::TooMany => Unstaged::TooMany,
-            Fault::Memory => Unstaged::Memory,
+            DraftFault::Malformed(error) => Unstaged::Malformed(error),
+            DraftFault::TooMany => Unstaged::TooMany,
+            DraftFault::Memory => Unstaged::Memory,
         }
     }
 }
@@ -159,12 +159,12 @@ impl Intake {
         peer: &SocketAddr,
         request: &Request<'_>,
         draft: &mut Option<Box<Draft>>,
-    ) -> Result<Progress, Unstaged> {
+    ) -> Result<Slice, Unstaged> {
         let is_large = request.content.len() > MANY_SLICE_BYTES;
         let whole = if is_large {
             let mut read = draft.take().unwrap_or_default();
             let progress = read.read(request.content, self.bounds, &mut self.scratch)?;
-            if let Progress::Unfinished { .. } = progress {
+            if let Slice::Unfinished { .. } = progress {
                 *draft = Some(read);
                 return Ok(progress);
             }
@@ -184,7 +184,7 @@ impl Intake {
             return Err(Unstaged::Empty);
         }
         self.notes.push(Note::of(number, answers, peer, request, Kind::Many(count)));
-        Ok(Progress::Whole)
+        Ok(Slice::Whole)
     }
 
     /// Stages the events of a list, as one group. Returns their number; of none there is no group.
@@ -303,7 +303,7 @@ impl Note {
             persistence: Persistence::of(request.version, request.persistent),
             line: answers.access_log.as_mut().map(|log| log.line(peer, request)),
             kind,
-            grant: Page::of(request, &answers.shared.allow_origin).grant(route),
+            grant: Sender::of(request, &answers.shared.allow_origin).grant(route),
         }
     }
 }
@@ -314,7 +314,7 @@ fn commit(
     shard: &mut Shard,
     ledger: &mut Option<LaneLedger>,
     committed: &mut u32,
-    refused: &mut Vec<Refusal>,
+    refused: &mut Vec<RefusedGroup>,
 ) {
     let staged = shard.staged() as u32;
     if staged > 0 {
@@ -326,7 +326,8 @@ fn commit(
             }
         };
         if !of_batch.is_none() {
-            let numbered = |it: &Refusal| Refusal { group: *committed + it.group, lack: it.lack };
+            let numbered =
+                |it: &RefusedGroup| RefusedGroup { group: *committed + it.group, lack: it.lack };
             refused.extend(of_batch.groups().iter().map(numbered));
         }
         *committed += staged;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use std::{io, iter, process, thread};
 
 use crate::journal::{
-    Caller, Cut, Figures, Fsync, Journal, Lane, Mark, Packed, Progress, Recovered, Recovery, Staged,
+    Caller, Figures, Fsync, Journal, Lane, Mark, Packed, PublishedCut, ReadProgress, Recovered,
+    Recovery, StagedPoint,
 };
 use crate::limits::FAILURE_CAUSE_WAIT_MS;
 use crate::log::{self, Level};
@@ -130,7 +131,7 @@ impl Keeper {
 pub fn recover(
     recovery: Recovery,
     statistics: &Statistics,
-    progress: impl FnMut(Progress),
+    progress: impl FnMut(ReadProgress),
 ) -> Result<(Recovered, Recovering, u64), String> {
     let ids = statistics.recover();
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -158,7 +159,7 @@ impl LaneLedger {
 }
 
 impl Ledger for LaneLedger {
-    type Point = Staged;
+    type Point = StagedPoint;
 
     fn open(&mut self, resets: u64) {
         let lane = self.lane();
@@ -168,11 +169,11 @@ impl Ledger for LaneLedger {
         }
     }
 
-    fn point(&self) -> Staged {
+    fn point(&self) -> StagedPoint {
         self.lane.as_ref().expect("it is there until the drop").staged()
     }
 
-    fn back_to(&mut self, point: Staged) {
+    fn back_to(&mut self, point: StagedPoint) {
         self.lane().back_to(point);
     }
 
@@ -206,7 +207,7 @@ impl Caller for OfStatistics {
         }
     }
 
-    fn cut(&self, into: &mut Cut) {
+    fn cut(&self, into: &mut PublishedCut) {
         let cut = self.statistics.cut();
         into.set_epoch(cut.resets());
         for (lane, seat) in cut.seats().iter().enumerate().take(into.lanes()) {

@@ -15,29 +15,33 @@ use crate::sys::process::Source;
 
 /// Names the format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum MetricsFormat {
     /// The text format 0.0.4 of Prometheus, which all its clients read.
     Text,
     /// OpenMetrics 1.0, for clients that ask for it.
     OpenMetrics,
 }
 
-impl Format {
+impl MetricsFormat {
     /// Returns the format for a client with these lines of `Accept` (RFC 9110, 12.5.1): OpenMetrics if
     /// they name it, and give the text format no higher weight.
-    pub fn accepted<'b>(lines: impl Iterator<Item = &'b [u8]> + Clone) -> Format {
+    pub fn accepted<'b>(lines: impl Iterator<Item = &'b [u8]> + Clone) -> MetricsFormat {
         let text = weight(lines.clone(), &["text/plain", "text/*", "*/*"]).unwrap_or(0);
         match weight(lines, &[OPEN_METRICS]) {
-            Some(open_metrics) if open_metrics > 0 && open_metrics >= text => Format::OpenMetrics,
-            _ => Format::Text,
+            Some(open_metrics) if open_metrics > 0 && open_metrics >= text => {
+                MetricsFormat::OpenMetrics
+            }
+            _ => MetricsFormat::Text,
         }
     }
 
     /// Returns the media type; promtool and Prometheus need the version.
     pub const fn media_type(self) -> &'static str {
         match self {
-            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            MetricsFormat::Text => "text/plain; version=0.0.4; charset=utf-8",
+            MetricsFormat::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
         }
     }
 }
@@ -47,7 +51,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 /// Builds a page of metrics.
 struct Page {
     text: String,
-    format: Format,
+    format: MetricsFormat,
 }
 
 impl Page {
@@ -55,8 +59,8 @@ impl Page {
     /// of counters by what comes before `_total`.
     fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
         let family = match self.format {
-            Format::Text => name,
-            Format::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
+            MetricsFormat::Text => name,
+            MetricsFormat::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {kind}");
@@ -98,7 +102,7 @@ fn float(value: f64) -> String {
 }
 
 /// Writes the whole page. `rows` are the routes with their labels.
-pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: Format) {
+pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: MetricsFormat) {
     let mut page = Page { text: String::with_capacity(16 * 1024), format };
     write_statistics(&mut page, shared);
     write_requests(&mut page, shared, rows);
@@ -108,7 +112,7 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: F
     write_journal(&mut page, shared);
     write_logs(&mut page);
     write_process(&mut page, shared.process.as_ref());
-    if format == Format::OpenMetrics {
+    if format == MetricsFormat::OpenMetrics {
         page.text.push_str("# EOF\n");
     }
     out.extend_from_slice(page.text.as_bytes());
@@ -138,12 +142,14 @@ fn write_value_sum(page: &mut Page, events: u64, sum: f64) {
     const HELP: &str =
         "Exact sum of the values counted, rounded once; NaN beyond a double's range.";
     match page.format {
-        Format::Text => {
+        MetricsFormat::Text => {
             let mut family = page.family("millrace_value", "summary", HELP);
             family.part("_sum", &[], float(sum));
             family.part("_count", &[], events);
         }
-        Format::OpenMetrics => page.family("millrace_value_sum", "gauge", HELP).value(float(sum)),
+        MetricsFormat::OpenMetrics => {
+            page.family("millrace_value_sum", "gauge", HELP).value(float(sum))
+        }
     }
 }
 
@@ -383,25 +389,25 @@ mod tests {
     #[test]
     fn openmetrics_is_for_clients_that_prefer_it_by_name() {
         for (lines, expected) in [
-            (&[][..], Format::Text),
-            (&["*/*"], Format::Text),
-            (&["application/*"], Format::Text),
-            (&["application/openmetrics-text"], Format::OpenMetrics),
-            (&["text/plain", "Application/OpenMetrics-Text"], Format::OpenMetrics),
+            (&[][..], MetricsFormat::Text),
+            (&["*/*"], MetricsFormat::Text),
+            (&["application/*"], MetricsFormat::Text),
+            (&["application/openmetrics-text"], MetricsFormat::OpenMetrics),
+            (&["text/plain", "Application/OpenMetrics-Text"], MetricsFormat::OpenMetrics),
             (
                 &["application/openmetrics-text;version=1.0.0;q=0.6,\
                    application/openmetrics-text;version=0.0.1;q=0.5,\
                    text/plain;version=0.0.4;q=0.3,*/*;q=0.1"],
-                Format::OpenMetrics,
+                MetricsFormat::OpenMetrics,
             ),
-            (&["text/plain, application/openmetrics-text;q=0"], Format::Text),
-            (&["application/openmetrics-text;Q=0"], Format::Text),
-            (&["text/plain", "application/openmetrics-text;q=0.5"], Format::Text),
-            (&["text/*;q=0.9, application/openmetrics-text;q=0.5"], Format::Text),
-            (&["text/html, application/xhtml+xml, */*;q=0.8"], Format::Text),
-            (&["x/y;z=\"application/openmetrics-text\""], Format::Text),
+            (&["text/plain, application/openmetrics-text;q=0"], MetricsFormat::Text),
+            (&["application/openmetrics-text;Q=0"], MetricsFormat::Text),
+            (&["text/plain", "application/openmetrics-text;q=0.5"], MetricsFormat::Text),
+            (&["text/*;q=0.9, application/openmetrics-text;q=0.5"], MetricsFormat::Text),
+            (&["text/html, application/xhtml+xml, */*;q=0.8"], MetricsFormat::Text),
+            (&["x/y;z=\"application/openmetrics-text\""], MetricsFormat::Text),
         ] {
-            let found = Format::accepted(lines.iter().map(|line| line.as_bytes()));
+            let found = MetricsFormat::accepted(lines.iter().map(|line| line.as_bytes()));
             assert_eq!(found, expected, "{lines:?}");
         }
     }

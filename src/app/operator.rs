@@ -66,7 +66,7 @@ pub(super) fn reset(mut clerk: Clerk<'_>) -> Reply {
 }
 
 pub(super) fn metrics(clerk: Clerk<'_>) -> Reply {
-    let format = metrics::Format::accepted(clerk.request.values("Accept"));
+    let format = metrics::MetricsFormat::accepted(clerk.request.values("Accept"));
     clerk.answer_built(format.media_type(), NO_STORE_VARY_ACCEPT, |content, shared| {
         metrics::write(content, shared, &shared.rows, format);
     })

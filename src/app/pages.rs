@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `Sec-Fetch-Site` comes first because a proxy may have changed `Host`. A page whose origin
-//! `--allow-origin` names is granted what it asks for: [`Page::grant`] returns the fields that let the
+//! `--allow-origin` names is granted what it asks for: [`Sender::grant`] returns the fields that let the
 //! browser show it the answer. They allow credentials, because `sendBeacon` always sends them; the
 //! server reads none.
 
@@ -28,7 +28,7 @@ const PREFLIGHT_AGE_S: u32 = 7_200;
 
 /// Whose page sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page<'r> {
+pub(super) enum Sender<'r> {
     /// The server's own, or none.
     Own,
     /// A page of this origin, which is allowed.
@@ -37,18 +37,18 @@ pub(super) enum Page<'r> {
     Foreign,
 }
 
-impl<'r> Page<'r> {
+impl<'r> Sender<'r> {
     /// Judges who sends a request.
-    pub fn of(request: &Request<'r>, allowed: &Origins) -> Page<'r> {
+    pub fn of(request: &Request<'r>, allowed: &Origins) -> Sender<'r> {
         if !request.extras.has(Extras::PAGE) || is_own(request) {
-            return Page::Own;
+            return Sender::Own;
         }
         let mut origins = request.values("Origin");
         match (origins.next(), origins.next()) {
             (Some(origin), None) if allowed.include(origin) => {
-                str::from_utf8(origin).map_or(Page::Foreign, Page::Allowed)
+                str::from_utf8(origin).map_or(Sender::Foreign, Sender::Allowed)
             }
-            _ => Page::Foreign,
+            _ => Sender::Foreign,
         }
     }
 
@@ -56,7 +56,7 @@ impl<'r> Page<'r> {
     /// if the page needs none or gets none.
     pub fn grant(&self, route: &Route) -> String {
         match self {
-            Page::Allowed(origin) if route.is_open_to_pages => format!(
+            Sender::Allowed(origin) if route.is_open_to_pages => format!(
                 "Access-Control-Allow-Origin: {origin}\r\n\
                  Access-Control-Allow-Credentials: true\r\n\
                  Access-Control-Expose-Headers: Millrace-Duplicate, Retry-After\r\n\
@@ -70,7 +70,7 @@ impl<'r> Page<'r> {
     /// [`grant`](Self::grant); nothing if `request` is none.
     pub fn permission(&self, route: &Route, request: &Request<'_>) -> String {
         let is_preflight = request.field("Access-Control-Request-Method").is_some();
-        if !is_preflight || !route.is_open_to_pages || !matches!(self, Page::Allowed(_)) {
+        if !is_preflight || !route.is_open_to_pages || !matches!(self, Sender::Allowed(_)) {
             return String::new();
         }
         let private = match request.field("Access-Control-Request-Private-Network") {

@@ -63,7 +63,7 @@ pub struct Events<'a> {
 
 /// How far a body was read, without the body: see [`Events::place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ListPlace {
     /// Bytes that were read.
     read: usize,
     frame: Frame,
@@ -97,14 +97,14 @@ impl<'a> Events<'a> {
     /// # Panics
     ///
     /// If `body` is shorter than that.
-    pub fn resume(body: &'a [u8], event_bytes_max: usize, place: Place) -> Self {
-        let Place { read, frame, count } = place;
+    pub fn resume(body: &'a [u8], event_bytes_max: usize, place: ListPlace) -> Self {
+        let ListPlace { read, frame, count } = place;
         Self { body, rest: &body[read..], frame, count, event_bytes_max }
     }
 
     /// Returns the place between the last event and the next one.
-    pub fn place(&self) -> Place {
-        Place { read: self.bytes_read(), frame: self.frame, count: self.count }
+    pub fn place(&self) -> ListPlace {
+        ListPlace { read: self.bytes_read(), frame: self.frame, count: self.count }
     }
 
     /// Returns how many bytes of the body were read.

@@ -43,7 +43,7 @@ mod tests;
 mod usual;
 
 pub use error::{EventError, EventsCause, EventsError, FrameError};
-pub use many::{Events, Place};
+pub use many::{Events, ListPlace};
 #[cfg(any(test, fuzzing))]
 pub use many_oracle::fuzz_events;
 pub use model::{Event, Scratch};

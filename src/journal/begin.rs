@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use super::cells::Cells;
 use super::checkpoint::Checkpointer;
-use super::control::{Basis, Control, ControlFile, Level};
+use super::control::{Basis, Control, ControlFile, Soundness};
 use super::lane::Lane;
 use super::layout::{CONTROL_NAME, RING_AT, SEGMENT_BYTES, STREAM_AT, cells_name, lane_name};
 use super::prepare::{Ready, StepB};
 use super::recovery::{FoundLane, Recovered, Recovery};
-use super::refusal::Refusal;
-use super::shared::{Fsync, LaneFile, Meters};
+use super::refusal::Unusable;
+use super::shared::{Fsync, JournalMeters, LaneFile};
 use super::slot::Slot;
 use super::space::{Grower, Space};
 use super::storage::Storage;
@@ -36,7 +36,7 @@ pub struct Begun {
     pub(super) files: Vec<(LaneFile, Cells)>,
     pub(super) checkpointer: Checkpointer,
     pub(super) grower: Grower,
-    pub(super) meters: Arc<Meters>,
+    pub(super) meters: Arc<JournalMeters>,
     pub(super) space: Arc<Space>,
     pub(super) fsync: Fsync,
     pub(super) recovery: Duration,
@@ -52,7 +52,7 @@ impl Recovered {
         workers: usize,
         fsync: Fsync,
         step_bytes_min: u64,
-    ) -> Result<(Begun, Vec<Lane>), Refusal> {
+    ) -> Result<(Begun, Vec<Lane>), Unusable> {
         let Recovery { storage, mut control, level, lanes, checkpoint, began } = self.0;
         let found = *control.control();
         let incarnation = found.incarnation + 1;
@@ -96,15 +96,15 @@ impl Recovered {
 fn step_a(
     storage: &dyn Storage,
     control: &mut ControlFile,
-    level: Level,
+    level: Soundness,
     lanes: &[FoundLane],
-) -> Result<(), Refusal> {
+) -> Result<(), Unusable> {
     // The last run may have ended between making a name, or writing a copy, and making it durable.
     sync_names(storage)?;
     control.rewrite().map_err(control_failed(storage))?;
-    if let Level::Slots { unsynced: true, .. } = level {
+    if let Soundness::Slots { unsynced: true, .. } = level {
         for (lane, found) in lanes.iter().enumerate() {
-            let failed = |error| Refusal::of(storage.path(&lane_name(lane)), "write", error);
+            let failed = |error| Unusable::of(storage.path(&lane_name(lane)), "write", error);
             rewrite(found).map_err(failed)?;
             if let Some(cells) = &found.cells {
                 let rewritten = match found.prepared {
@@ -121,21 +121,21 @@ fn step_a(
     control.write(decided).map_err(control_failed(storage))
 }
 
-fn sync_names(storage: &dyn Storage) -> Result<(), Refusal> {
-    storage.sync_names().map_err(|error| Refusal::of(storage.path(""), "sync", error))
+fn sync_names(storage: &dyn Storage) -> Result<(), Unusable> {
+    storage.sync_names().map_err(|error| Unusable::of(storage.path(""), "sync", error))
 }
 
-fn control_failed(storage: &dyn Storage) -> impl Fn(io::Error) -> Refusal {
+fn control_failed(storage: &dyn Storage) -> impl Fn(io::Error) -> Unusable {
     let path = storage.path(CONTROL_NAME);
-    move |error| Refusal::of(path.clone(), "write", error)
+    move |error| Unusable::of(path.clone(), "write", error)
 }
 
 /// Returns the basis that holds until step C.
-fn decided(level: Level) -> Basis {
+fn decided(level: Soundness) -> Basis {
     match level {
-        Level::Slots { torn: false, .. } => Basis::Slots,
-        Level::Slots { torn: true, .. } => Basis::SyncedSlots(None),
-        Level::Checkpoints => Basis::Checkpoints,
+        Soundness::Slots { torn: false, .. } => Basis::Slots,
+        Soundness::Slots { torn: true, .. } => Basis::SyncedSlots(None),
+        Soundness::Checkpoints => Basis::Checkpoints,
     }
 }
 
@@ -173,7 +173,7 @@ impl Parts {
     fn assemble(self, workers: usize) -> (Begun, Vec<Lane>) {
         let Parts { storage, control, ready, fsync, checkpoint, step_bytes_min } = self;
         let incarnation = control.control().incarnation;
-        let meters = Arc::new(Meters::default());
+        let meters = Arc::new(JournalMeters::default());
         let with_worker = || ready.iter().take(workers);
         let room = |which: usize| with_worker().map(move |lane| lane.rooms[which]);
         let space = Arc::new(Space::new(room(0).chain(room(1))));

@@ -23,18 +23,18 @@ const _: () = assert!(PAYLOAD_AT + JOURNAL_CELL_BYTES_MAX <= VERSION_BYTES);
 
 /// The value of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value {
+pub struct CellValue {
     bytes: [u8; JOURNAL_CELL_BYTES_MAX],
     length: u8,
 }
 
-impl Value {
+impl CellValue {
     /// Copies `bytes`.
     ///
     /// # Panics
     /// With more than [`JOURNAL_CELL_BYTES_MAX`] bytes.
-    pub fn new(bytes: &[u8]) -> Value {
-        let mut value = Value { bytes: [0; JOURNAL_CELL_BYTES_MAX], length: bytes.len() as u8 };
+    pub fn new(bytes: &[u8]) -> CellValue {
+        let mut value = CellValue { bytes: [0; JOURNAL_CELL_BYTES_MAX], length: bytes.len() as u8 };
         put(&mut value.bytes, 0, bytes);
         value
     }
@@ -53,7 +53,7 @@ pub struct Version {
     /// How often the state had been reset.
     pub epoch: u64,
     /// The value.
-    pub value: Value,
+    pub value: CellValue,
 }
 
 /// What was found in the place of a version.
@@ -95,7 +95,7 @@ impl Version {
         Place::Version(Version {
             number: u64_at(bytes, 8),
             epoch: u64_at(bytes, 16),
-            value: Value::new(&bytes[PAYLOAD_AT..PAYLOAD_AT + length]),
+            value: CellValue::new(&bytes[PAYLOAD_AT..PAYLOAD_AT + length]),
         })
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     const SEED: Crc = Crc::new();
 
     fn version(number: u64, epoch: u64) -> Version {
-        Version { number, epoch, value: Value::new(format!("{number}").as_bytes()) }
+        Version { number, epoch, value: CellValue::new(format!("{number}").as_bytes()) }
     }
 
     fn cell(versions: &[Version]) -> Cell {
@@ -196,8 +196,11 @@ mod tests {
     fn versions_come_back_and_no_flipped_bit_passes() {
         for version in [
             version(1, 0),
-            Version { value: Value::new(&[0xff; JOURNAL_CELL_BYTES_MAX]), ..version(COUNT_MAX, 9) },
-            Version { value: Value::new(b""), ..version(5, EPOCH_MAX) },
+            Version {
+                value: CellValue::new(&[0xff; JOURNAL_CELL_BYTES_MAX]),
+                ..version(COUNT_MAX, 9)
+            },
+            Version { value: CellValue::new(b""), ..version(5, EPOCH_MAX) },
         ] {
             let bytes = version.encode(SEED);
             assert_eq!(Version::decode(SEED, &bytes), Place::Version(version));

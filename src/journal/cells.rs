@@ -15,15 +15,15 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cell::{Cell, Numbers, VERSION_BYTES, Value, Version, place_for};
+use super::cell::{Cell, CellValue, Numbers, VERSION_BYTES, Version, place_for};
 use super::control::Control;
 use super::crc::Crc;
 use super::layout::{
     HeaderError, Identity, Kind, SECTOR_BYTES, SEGMENT_BYTES, cells_name, put, read_header,
 };
 use super::mark::Mark;
-use super::refusal::{Damage, Refusal};
-use super::shared::Meters;
+use super::refusal::{Damage, Unusable};
+use super::shared::JournalMeters;
 use super::space::write_zeros;
 use super::storage::{File, Storage};
 use crate::limits::JOURNAL_CELLS_MAX;
@@ -111,11 +111,11 @@ impl From<io::Error> for Failure {
 
 impl Failure {
     /// Returns the refusal that says this of the file `name`.
-    pub fn refusal(self, storage: &dyn Storage, name: &str) -> Refusal {
+    pub fn refusal(self, storage: &dyn Storage, name: &str) -> Unusable {
         let path = storage.path(name);
         match self.error {
             Ok(what) => Damage { path, offset: self.offset, what }.into(),
-            Err(error) => Refusal::of(path, "use", error),
+            Err(error) => Unusable::of(path, "use", error),
         }
     }
 }
@@ -151,14 +151,14 @@ impl CellFile {
         control: &Control,
         lane: usize,
         storage: &dyn Storage,
-    ) -> Result<CellFile, Refusal> {
+    ) -> Result<CellFile, Unusable> {
         let name = cells_name(lane);
         let path = || storage.path(&name);
-        let damage = |what| Refusal::from(Damage { path: path(), offset: 0, what });
+        let damage = |what| Unusable::from(Damage { path: path(), offset: 0, what });
         let mut block = [0; SECTOR_BYTES];
         file.read_at(&mut block, 0).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => damage("the file is too short"),
-            _ => Refusal::of(path(), "read", error),
+            _ => Unusable::of(path(), "read", error),
         })?;
         let identity = Identity { instance: control.instance, lane: lane as u32 };
         match read_header(&block, Kind::Cells) {
@@ -166,7 +166,7 @@ impl CellFile {
             Ok(_) | Err(HeaderError::Elsewhere) => {
                 Err(damage("the file belongs to another lane or another state directory"))
             }
-            Err(HeaderError::Newer(format)) => Err(Refusal::Newer { path: path(), format }),
+            Err(HeaderError::Newer(format)) => Err(Unusable::Newer { path: path(), format }),
             Err(HeaderError::Foreign) => Err(damage("this is not a file of millrace")),
             Err(HeaderError::Damaged) => Err(damage("the header's checksum does not fit")),
         }
@@ -349,7 +349,7 @@ impl Cells {
     pub fn write(
         &self,
         mark: &Mark,
-        values: &[(u32, Value)],
+        values: &[(u32, CellValue)],
         versions: &mut Versions,
     ) -> io::Result<()> {
         let mut reach = self.reach();
@@ -370,7 +370,7 @@ impl Cells {
     ///
     /// # Errors
     /// A failed sync.
-    pub fn sync(&self, meters: &Meters) -> io::Result<()> {
+    pub fn sync(&self, meters: &JournalMeters) -> io::Result<()> {
         let unsynced = std::mem::take(&mut self.reach().unsynced);
         if unsynced { meters.sync(&**self.file.file()) } else { Ok(()) }
     }

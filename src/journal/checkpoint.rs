@@ -17,7 +17,7 @@ use std::sync::MutexGuard;
 use super::cells::{Cells, Reach};
 use super::layout::{SECTOR_BYTES, checkpoint_at};
 use super::mark::Mark;
-use super::shared::{LaneFile, Meters};
+use super::shared::{JournalMeters, LaneFile};
 use super::slot::{Block, Slot, State};
 
 /// What the journal's threads ask of the caller.
@@ -27,7 +27,7 @@ pub trait Caller: Send + Sync {
 
     /// Fills in what is published at one instant: the epoch, and for the lane of each worker the mark
     /// of its last published commit and its state.
-    fn cut(&self, cut: &mut Cut);
+    fn cut(&self, cut: &mut PublishedCut);
 
     /// Learns that a write or sync failed. The process must end, without another answer.
     fn failed(&self, error: &io::Error);
@@ -35,7 +35,7 @@ pub trait Caller: Send + Sync {
 
 /// What was published at one instant.
 #[derive(Clone, Debug)]
-pub struct Cut {
+pub struct PublishedCut {
     epoch: u64,
     lanes: Vec<Published>,
 }
@@ -47,7 +47,7 @@ struct Published {
     state: State,
 }
 
-impl Cut {
+impl PublishedCut {
     /// Sets how often the published state had been reset.
     pub fn set_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
@@ -95,10 +95,10 @@ impl Checkpointer {
     }
 
     /// Returns a cut that holds the last checkpoint, for the caller to fill in.
-    pub fn cut(&self) -> Cut {
+    pub fn cut(&self) -> PublishedCut {
         let published = |slot: &Slot| Published { mark: slot.mark, state: slot.state };
         let epoch = self.last.iter().map(|slot| slot.mark.epoch()).max().unwrap_or(0);
-        Cut { epoch, lanes: self.last.iter().map(published).collect() }
+        PublishedCut { epoch, lanes: self.last.iter().map(published).collect() }
     }
 
     /// Holds the cells of all lanes. A cut must be taken and begun meanwhile: what it needs of them must
@@ -113,7 +113,7 @@ impl Checkpointer {
     /// If a lane is ahead of the cut's epoch, which would be the caller's mistake.
     pub fn begin(
         &self,
-        cut: &Cut,
+        cut: &PublishedCut,
         mut held: Vec<MutexGuard<'_, Reach>>,
     ) -> io::Result<Option<Pending>> {
         let mut slots = Vec::with_capacity(self.lanes.len());
@@ -144,7 +144,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// A failed sync.
-    pub fn sync_records(&self, pending: &Pending, meters: &Meters) -> io::Result<()> {
+    pub fn sync_records(&self, pending: &Pending, meters: &JournalMeters) -> io::Result<()> {
         let changed = pending.slots.iter().zip(&self.last).zip(&self.lanes);
         for (_, (lane, cells)) in changed.filter(|((slot, last), _)| slot.mark != last.mark) {
             cells.sync(meters)?;
@@ -170,7 +170,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// A failed sync.
-    pub fn finish(&mut self, pending: Pending, meters: &Meters) -> io::Result<()> {
+    pub fn finish(&mut self, pending: Pending, meters: &JournalMeters) -> io::Result<()> {
         for (lane, _) in &self.lanes {
             meters.sync(&*lane.file)?;
         }
@@ -187,7 +187,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// A failed write or sync.
-    pub fn turn(&mut self, caller: &dyn Caller, meters: &Meters) -> io::Result<()> {
+    pub fn turn(&mut self, caller: &dyn Caller, meters: &JournalMeters) -> io::Result<()> {
         let mut cut = self.cut();
         let held = self.hold();
         caller.cut(&mut cut);

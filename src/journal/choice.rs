@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use super::control::{Control, Level};
+use super::control::{Control, Soundness};
 use super::layout::{
     Identity, RING_AT, RING_SLOTS, SECTOR_BYTES, STREAM_AT, checkpoint_at, slot_at,
 };
@@ -126,12 +126,12 @@ impl Slots {
 
 impl Slots {
     /// Returns the slot to go on with although the chosen one is damaged: the newest intact one.
-    pub fn salvaged(&self, control: &Control, level: Level, checkpoint: u64) -> Option<&Slot> {
+    pub fn salvaged(&self, control: &Control, level: Soundness, checkpoint: u64) -> Option<&Slot> {
         let checkpoints = || self.checkpoints(control).max_by_key(|slot| slot.checkpoint);
         let usable = |slot: &&Slot| slot.mark.epoch() <= control.epoch;
         match level {
-            Level::Slots { .. } => self.top(control).filter(usable).or_else(checkpoints),
-            Level::Checkpoints => {
+            Soundness::Slots { .. } => self.top(control).filter(usable).or_else(checkpoints),
+            Soundness::Checkpoints => {
                 let chosen = self.checkpoint(control, checkpoint).filter(usable);
                 chosen.or_else(checkpoints).or_else(|| self.top(control))
             }

@@ -13,7 +13,7 @@ use super::layout::{
     u32_at, u64_at,
 };
 use super::mark::EPOCH_MAX;
-use super::refusal::{Damage, Refusal};
+use super::refusal::{Damage, Unusable};
 use super::slot::Block;
 use super::storage::{File, Storage};
 use crate::limits::JOURNAL_LANES_MAX;
@@ -35,7 +35,7 @@ pub enum Basis {
 
 /// What the slots are worth, here and now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum Soundness {
     /// All of them are right. `unsynced` tells that some may be in memory only, `torn` that a power
     /// loss may have torn the last one.
     Slots {
@@ -48,19 +48,19 @@ pub enum Level {
     Checkpoints,
 }
 
-impl Level {
+impl Soundness {
     /// Decides by what the last run left, and whether the machine has been started since.
-    pub fn of(basis: Basis, boot: Option<[u8; 16]>) -> Level {
+    pub fn of(basis: Basis, boot: Option<[u8; 16]>) -> Soundness {
         match basis {
-            Basis::Slots => Level::Slots { unsynced: false, torn: false },
+            Basis::Slots => Soundness::Slots { unsynced: false, torn: false },
             Basis::SlotsUntilReboot(then) if boot == Some(then) => {
-                Level::Slots { unsynced: true, torn: false }
+                Soundness::Slots { unsynced: true, torn: false }
             }
             Basis::SyncedSlots(then @ Some(_)) if boot == then => {
-                Level::Slots { unsynced: true, torn: false }
+                Soundness::Slots { unsynced: true, torn: false }
             }
-            Basis::SyncedSlots(_) => Level::Slots { unsynced: false, torn: true },
-            Basis::SlotsUntilReboot(_) | Basis::Checkpoints => Level::Checkpoints,
+            Basis::SyncedSlots(_) => Soundness::Slots { unsynced: false, torn: true },
+            Basis::SlotsUntilReboot(_) | Basis::Checkpoints => Soundness::Checkpoints,
         }
     }
 }
@@ -190,7 +190,7 @@ impl ControlFile {
     ///
     /// # Errors
     /// If a copy is damaged, foreign or newer, or cannot be read.
-    pub fn read(file: Arc<dyn File>, storage: &dyn Storage) -> Result<ControlFile, Refusal> {
+    pub fn read(file: Arc<dyn File>, storage: &dyn Storage) -> Result<ControlFile, Unusable> {
         let copies = [read_copy(&*file, storage, 0)?, read_copy(&*file, storage, 1)?];
         let [(first, _), (second, _)] = copies;
         let newer = usize::from(second > first);
@@ -286,7 +286,7 @@ fn read_copy(
     file: &dyn File,
     storage: &dyn Storage,
     place: u64,
-) -> Result<(u64, Control), Refusal> {
+) -> Result<(u64, Control), Unusable> {
     let (path, offset) = (storage.path(CONTROL_NAME), place * COPY_STRIDE);
     let mut bytes = [0; SECTOR_BYTES];
     match file.read_at(&mut bytes, offset) {
@@ -294,11 +294,11 @@ fn read_copy(
             let offset = file.bytes().unwrap_or(offset).min(offset);
             return Err(Damage { path, offset, what: "the file is too short" }.into());
         }
-        Err(error) => return Err(Refusal::of(path, "read", error)),
+        Err(error) => return Err(Unusable::of(path, "read", error)),
         Ok(()) => {}
     }
     Control::decode(&bytes).map_err(|error| match error {
-        HeaderError::Newer(format) => Refusal::Newer { path, format },
+        HeaderError::Newer(format) => Unusable::Newer { path, format },
         HeaderError::Foreign if place == 0 => {
             Damage { path, offset, what: "this is not a control file of millrace" }.into()
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::control::{Basis, Control, ControlFile};
 use super::layout::{CONTROL_NAME, CONTROL_NEW_NAME, Instance};
-use super::refusal::Refusal;
+use super::refusal::Unusable;
 use super::storage::{File, Storage};
 use crate::sys::random;
 
@@ -13,7 +13,7 @@ use crate::sys::random;
 ///
 /// # Errors
 /// Everything that speaks against using it. Then nothing has been changed.
-pub fn enter(storage: &dyn Storage) -> Result<ControlFile, Refusal> {
+pub fn enter(storage: &dyn Storage) -> Result<ControlFile, Unusable> {
     // Another process may make the directory at the same time; then this one finds it in use, or made.
     loop {
         match look(storage)? {
@@ -32,7 +32,7 @@ pub fn enter(storage: &dyn Storage) -> Result<ControlFile, Refusal> {
 ///
 /// # Errors
 /// Everything that speaks against using it.
-pub fn enter_existing(storage: &dyn Storage) -> Result<Option<ControlFile>, Refusal> {
+pub fn enter_existing(storage: &dyn Storage) -> Result<Option<ControlFile>, Unusable> {
     match look(storage)? {
         Look::Control(file) => ControlFile::read(file, storage).map(Some),
         Look::NoDirectory | Look::Empty => Ok(None),
@@ -48,7 +48,7 @@ enum Look {
     Control(Arc<dyn File>),
 }
 
-fn look(storage: &dyn Storage) -> Result<Look, Refusal> {
+fn look(storage: &dyn Storage) -> Result<Look, Unusable> {
     let names = storage.names().map_err(|error| failed(storage, "read", error))?;
     let Some(names) = names else { return Ok(Look::NoDirectory) };
     check_owner(storage, "", true)?;
@@ -56,17 +56,17 @@ fn look(storage: &dyn Storage) -> Result<Look, Refusal> {
         let file = open(storage, CONTROL_NAME)?;
         return match try_lock(storage, &*file)? {
             true => Ok(Look::Control(file)),
-            false => Err(Refusal::InUse { path: storage.path("") }),
+            false => Err(Unusable::InUse { path: storage.path("") }),
         };
     }
     if names.iter().any(|name| name.starts_with("lane-") || name.starts_with("cells-")) {
-        return Err(Refusal::Missing { path: storage.path(CONTROL_NAME) });
+        return Err(Unusable::Missing { path: storage.path(CONTROL_NAME) });
     }
     // A file system of its own has `lost+found` in it, and other programs leave hidden files.
     let allowed =
         |name: &str| [CONTROL_NEW_NAME, "lost+found"].contains(&name) || name.starts_with('.');
     match names.into_iter().find(|name| !allowed(name)) {
-        Some(other) => Err(Refusal::NotOurs { path: storage.path(""), other }),
+        Some(other) => Err(Unusable::NotOurs { path: storage.path(""), other }),
         None => Ok(Look::Empty),
     }
 }
@@ -75,40 +75,40 @@ fn look(storage: &dyn Storage) -> Result<Look, Refusal> {
 ///
 /// # Errors
 /// If it is not.
-pub fn open(storage: &dyn Storage, name: &str) -> Result<Arc<dyn File>, Refusal> {
+pub fn open(storage: &dyn Storage, name: &str) -> Result<Arc<dyn File>, Unusable> {
     match storage.open(name) {
         Ok(file) => {
             check_owner(storage, name, false)?;
             Ok(file)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(Refusal::Missing { path: storage.path(name) })
+            Err(Unusable::Missing { path: storage.path(name) })
         }
         Err(error) => {
             check_owner(storage, name, false)?;
-            Err(Refusal::of(storage.path(name), "open", error))
+            Err(Unusable::of(storage.path(name), "open", error))
         }
     }
 }
 
 /// Checks that a file, or the directory for an empty name, belongs to this process's user. The directory
 /// may be the superuser's, as that of a volume often is.
-fn check_owner(storage: &dyn Storage, name: &str, or_root: bool) -> Result<(), Refusal> {
+fn check_owner(storage: &dyn Storage, name: &str, or_root: bool) -> Result<(), Unusable> {
     let owner =
-        storage.owner(name).map_err(|error| Refusal::of(storage.path(name), "read", error))?;
+        storage.owner(name).map_err(|error| Unusable::of(storage.path(name), "read", error))?;
     let user = storage.user();
     if owner == user || or_root && owner == 0 {
         return Ok(());
     }
-    Err(Refusal::ForeignOwner { path: storage.path(name), owner, user })
+    Err(Unusable::ForeignOwner { path: storage.path(name), owner, user })
 }
 
 /// Makes the control file under another name, and gives it its own when it is whole and durable. Returns
 /// `None` if another process was faster.
-fn create(storage: &dyn Storage) -> Result<Option<ControlFile>, Refusal> {
+fn create(storage: &dyn Storage) -> Result<Option<ControlFile>, Unusable> {
     let file = storage.create(CONTROL_NEW_NAME).map_err(|error| failed(storage, "write", error))?;
     if !try_lock(storage, &*file)? {
-        return Err(Refusal::InUse { path: storage.path("") });
+        return Err(Unusable::InUse { path: storage.path("") });
     }
     // Now that it is locked: has it, or another one, got its name in the meantime?
     let names = storage.names().map_err(|error| failed(storage, "read", error))?;
@@ -126,7 +126,7 @@ fn create(storage: &dyn Storage) -> Result<Option<ControlFile>, Refusal> {
         basis: Basis::Slots,
     };
     let control = ControlFile::create(file, control)
-        .map_err(|error| Refusal::of(storage.path(CONTROL_NEW_NAME), "write", error))?;
+        .map_err(|error| Unusable::of(storage.path(CONTROL_NEW_NAME), "write", error))?;
     storage
         .rename(CONTROL_NEW_NAME, CONTROL_NAME)
         .and_then(|()| storage.sync_names())
@@ -142,10 +142,10 @@ fn new_instance() -> std::io::Result<Instance> {
     Ok(instance)
 }
 
-fn try_lock(storage: &dyn Storage, file: &dyn File) -> Result<bool, Refusal> {
+fn try_lock(storage: &dyn Storage, file: &dyn File) -> Result<bool, Unusable> {
     file.try_lock().map_err(|error| failed(storage, "lock", error))
 }
 
-fn failed(storage: &dyn Storage, attempt: &'static str, error: std::io::Error) -> Refusal {
-    Refusal::of(storage.path(""), attempt, error)
+fn failed(storage: &dyn Storage, attempt: &'static str, error: std::io::Error) -> Unusable {
+    Unusable::of(storage.path(""), attempt, error)
 }

@@ -14,7 +14,7 @@ use super::layout::{
     checkpoint_at, lane_name, segment_at, u32_at,
 };
 use super::slot::{self, Slot};
-use super::{Fsync, Recovered, Refusal, cells, open, salvage, segment};
+use super::{Fsync, Recovered, Unusable, cells, open, salvage, segment};
 use crate::limits::{JOURNAL_CELL_BYTES_MAX, JOURNAL_RECORD_BYTES_MAX, JOURNAL_STATE_BYTES_MAX};
 
 const BOOT: Option<[u8; 16]> = Some([1; 16]);
@@ -52,7 +52,7 @@ pub fn directory(input: &[u8]) {
 }
 
 /// Reads everything; what is read must be within its limits.
-fn read(disk: &Disk) -> Result<Recovered, Refusal> {
+fn read(disk: &Disk) -> Result<Recovered, Unusable> {
     let recovery = open(Arc::new(disk.clone()))?;
     assert!(recovery.states().all(|state| state.len() <= JOURNAL_STATE_BYTES_MAX));
     let check = |record: &[u8]| assert!((1..=JOURNAL_RECORD_BYTES_MAX).contains(&record.len()));

@@ -15,19 +15,19 @@
 use std::io;
 use std::sync::Arc;
 
-use super::cell::Value;
+use super::cell::CellValue;
 use super::cells::{Cells, Versions, cell_at};
 use super::layout::{self, SECTOR_BYTES};
 use super::mark::Mark;
 use super::segment::{StagedRecords, Stream};
-use super::shared::{Fsync, LaneFile, Meters};
+use super::shared::{Fsync, JournalMeters, LaneFile};
 use super::slot::{Block, Header};
 use super::space::{Full, Space};
 use crate::limits::{JOURNAL_BUFFER_BYTES_MAX, JOURNAL_CELLS_MAX};
 
 /// How far an open commit has come.
 #[derive(Clone, Copy)]
-pub struct Staged {
+pub struct StagedPoint {
     records: StagedRecords,
     cells: usize,
 }
@@ -38,7 +38,7 @@ pub struct Lane {
     file: LaneFile,
     incarnation: u64,
     fsync: Fsync,
-    meters: Arc<Meters>,
+    meters: Arc<JournalMeters>,
     space: Arc<Space>,
     cells: Cells,
     /// The last commit.
@@ -49,7 +49,7 @@ pub struct Lane {
     /// The value of `room` for which waiting was in vain.
     waited_at: Option<u64>,
     /// The cells of the open commit; of the same one the last counts.
-    values: Vec<(u32, Value)>,
+    values: Vec<(u32, CellValue)>,
     versions: Versions,
     block: Box<Block>,
     /// The error of a write ahead of the commit, for the commit to return.
@@ -63,7 +63,7 @@ impl Lane {
         (file, cells, versions): (LaneFile, Cells, Versions),
         mark: Mark,
         (incarnation, fsync): (u64, Fsync),
-        meters: Arc<Meters>,
+        meters: Arc<JournalMeters>,
         space: Arc<Space>,
     ) -> Lane {
         let stream = Stream::new(file.identity, &mark);
@@ -139,17 +139,17 @@ impl Lane {
         if !is_there && (index >= JOURNAL_CELLS_MAX || self.space.wait(room, end) < end) {
             return Err(Full);
         }
-        self.values.push((index, Value::new(value)));
+        self.values.push((index, CellValue::new(value)));
         Ok(())
     }
 
     /// Returns how far the open commit has come, for [`back_to`](Self::back_to).
-    pub fn staged(&self) -> Staged {
-        Staged { records: self.stream.staged(), cells: self.values.len() }
+    pub fn staged(&self) -> StagedPoint {
+        StagedPoint { records: self.stream.staged(), cells: self.values.len() }
     }
 
     /// Forgets the records and cells since `staged`, which must be of the open commit.
-    pub fn back_to(&mut self, staged: Staged) {
+    pub fn back_to(&mut self, staged: StagedPoint) {
         self.stream.back_to(staged.records);
         self.values.truncate(staged.cells);
     }
@@ -181,7 +181,7 @@ impl Lane {
     /// With more than [`JOURNAL_STATE_BYTES_MAX`](crate::limits::JOURNAL_STATE_BYTES_MAX) bytes.
     pub fn commit(&mut self, state: &[u8]) -> io::Result<Mark> {
         if self.meters.has_failed() {
-            return Err(self.error.take().unwrap_or_else(Meters::after_failure));
+            return Err(self.error.take().unwrap_or_else(JournalMeters::after_failure));
         }
         let mark = self.stream.mark(self.mark.number + 1);
         let written = match self.error.take() {

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cells::Cells;
-use super::control::{ControlFile, Level};
+use super::control::{ControlFile, Soundness};
 use super::enter;
 use super::lane::Lane;
 use super::layout::{CONTROL_NAME, cells_name, lane_name, u64_at};
 use super::recovery::{self, Opened, Recovered};
-use super::refusal::Refusal;
+use super::refusal::Unusable;
 use super::running::Journal;
-use super::shared::{LaneFile, Meters};
+use super::shared::{JournalMeters, LaneFile};
 use super::storage::{File, Storage};
 
 /// A journal without threads or lanes, from which this process or another one can go on.
@@ -41,7 +41,7 @@ impl Journal {
     pub fn pack(self, mut lanes: Vec<Lane>) -> io::Result<Packed> {
         self.pause();
         if self.figures().counted.errors > 0 {
-            return Err(Meters::after_failure());
+            return Err(JournalMeters::after_failure());
         }
         if lanes.len() != self.workers() {
             return Err(io::Error::other("a lane of the journal is missing"));
@@ -76,7 +76,7 @@ impl Packed {
     ///
     /// # Errors
     /// What [`receive`] returns.
-    pub fn unpack(self) -> Result<Recovered, Refusal> {
+    pub fn unpack(self) -> Result<Recovered, Unusable> {
         unpack(self.storage, &self.bytes, self.files)
     }
 }
@@ -89,7 +89,7 @@ pub fn receive(
     storage: Arc<dyn Storage>,
     bytes: &[u8],
     descriptors: Vec<OwnedFd>,
-) -> Result<Recovered, Refusal> {
+) -> Result<Recovered, Unusable> {
     let file = |descriptor| Arc::new(fs::File::from(descriptor)) as Arc<dyn File>;
     unpack(storage, bytes, descriptors.into_iter().map(file).collect())
 }
@@ -98,9 +98,9 @@ fn unpack(
     storage: Arc<dyn Storage>,
     bytes: &[u8],
     files: Vec<Arc<dyn File>>,
-) -> Result<Recovered, Refusal> {
+) -> Result<Recovered, Unusable> {
     let began = Instant::now();
-    let misfit = |what| Refusal::of(storage.path(""), "take over", io::Error::other(what));
+    let misfit = |what| Unusable::of(storage.path(""), "take over", io::Error::other(what));
     let mut files = files.into_iter();
     let Some(control) = files.next() else {
         return Err(misfit("there are no descriptors"));
@@ -111,12 +111,12 @@ fn unpack(
     };
     let lanes = lanes.as_chunks::<2>().0;
     // The lock belongs to the open file, and so to this process too.
-    if !control.try_lock().map_err(|error| Refusal::of(storage.path(""), "lock", error))? {
-        return Err(Refusal::InUse { path: storage.path("") });
+    if !control.try_lock().map_err(|error| Unusable::of(storage.path(""), "lock", error))? {
+        return Err(Unusable::InUse { path: storage.path("") });
     }
     let control = ControlFile::read(control, &*storage)?;
     let named = storage.open(CONTROL_NAME);
-    let named = named.map_err(|error| Refusal::of(storage.path(CONTROL_NAME), "open", error))?;
+    let named = named.map_err(|error| Unusable::of(storage.path(CONTROL_NAME), "open", error))?;
     if ControlFile::read(named, &*storage)?.control().instance != control.control().instance {
         return Err(misfit("it is not the directory of the other process"));
     }
@@ -133,13 +133,13 @@ fn unpack(
         let cells = enter::open(&*storage, &cells_name(lane))?;
         opened.push((enter::open(&*storage, &lane_name(lane))?, Some(cells)));
     }
-    let level = Level::Slots { unsynced: true, torn: false };
+    let level = Soundness::Slots { unsynced: true, torn: false };
     let mut recovery = recovery::choose(storage.clone(), control, opened, level, began)?;
     for (lane, (found, [number, prepared])) in recovery.lanes.iter_mut().zip(lanes).enumerate() {
         // A successor that began and ended has made one commit of its own, of the same state.
         if !(*number..=number + 1).contains(&found.mark.number) {
             let what = io::Error::other("the lane does not stand where the other process left it");
-            return Err(Refusal::of(storage.path(&lane_name(lane)), "take over", what));
+            return Err(Unusable::of(storage.path(&lane_name(lane)), "take over", what));
         }
         found.prepared = Some(*prepared);
     }

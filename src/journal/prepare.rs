@@ -3,14 +3,14 @@
 use std::io;
 
 use super::cells::{CellFile, Failure, Versions};
-use super::control::{Control, Level};
+use super::control::{Control, Soundness};
 use super::layout::{
     Identity, Kind, RING_AT, RING_BYTES, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, cells_name,
     checkpoint_at, lane_name, put, slot_at,
 };
 use super::mark::Mark;
 use super::recovery::FoundLane;
-use super::refusal::Refusal;
+use super::refusal::Unusable;
 use super::shared::LaneFile;
 use super::slot::{Block, Slot, State};
 use super::space::{RoomEnds, is_full, write_zeros};
@@ -37,7 +37,7 @@ pub struct StepB<'a> {
     /// What step A has written.
     pub control: Control,
     /// What the slots are worth.
-    pub level: Level,
+    pub level: Soundness,
     /// The checkpoint that must stay until step C.
     pub checkpoint: u64,
     /// Bytes of zeros behind the records.
@@ -49,7 +49,7 @@ impl StepB<'_> {
     ///
     /// # Errors
     /// A failed call, or a damaged cell.
-    pub fn go_on(&self, lane: usize, found: FoundLane, grows: bool) -> Result<Ready, Refusal> {
+    pub fn go_on(&self, lane: usize, found: FoundLane, grows: bool) -> Result<Ready, Unusable> {
         let FoundLane { file, mark, state, cells, cells_min, prepared, .. } = found;
         let cells = match cells {
             None => self.make_cells(lane)?,
@@ -74,7 +74,7 @@ impl StepB<'_> {
     ///
     /// # Errors
     /// A failed call.
-    pub fn make(&self, lane: usize) -> Result<Ready, Refusal> {
+    pub fn make(&self, lane: usize) -> Result<Ready, Unusable> {
         let cells = self.make_cells(lane)?;
         let identity = self.identity(lane);
         let slot = self.first_slot(Mark::start(&identity, 0, self.control.epoch), State::EMPTY, 0);
@@ -98,7 +98,7 @@ impl StepB<'_> {
         (cells, versions, room): (CellFile, Versions, u64),
         slot: Slot,
         [prepared, length]: [u64; 2],
-    ) -> Result<Ready, Refusal> {
+    ) -> Result<Ready, Unusable> {
         let cells_length = cells.file().bytes().map_err(self.failed(lane))?;
         let records = RoomEnds { used: slot.mark.end(), prepared, length };
         let of_cells = RoomEnds { used: 0, prepared: room, length: cells_length };
@@ -106,11 +106,11 @@ impl StepB<'_> {
     }
 
     /// Makes a file of cells; returns it, its versions, and where the room in it ends.
-    fn make_cells(&self, lane: usize) -> Result<(CellFile, Versions, u64), Refusal> {
+    fn make_cells(&self, lane: usize) -> Result<(CellFile, Versions, u64), Unusable> {
         let name = cells_name(lane);
         let file = self.storage.create(&name);
         let made = file.and_then(|file| CellFile::make(file, self.identity(lane)));
-        let made = made.map_err(|error| Refusal::of(self.storage.path(&name), "write", error))?;
+        let made = made.map_err(|error| Unusable::of(self.storage.path(&name), "write", error))?;
         Ok((made, Versions::default(), SEGMENT_BYTES as u64))
     }
 
@@ -118,9 +118,9 @@ impl StepB<'_> {
         Identity { instance: self.control.instance, lane: lane as u32 }
     }
 
-    fn failed(&self, lane: usize) -> impl Fn(io::Error) -> Refusal {
+    fn failed(&self, lane: usize) -> impl Fn(io::Error) -> Unusable {
         let path = self.storage.path(&lane_name(lane));
-        move |error| Refusal::of(path.clone(), "write", error)
+        move |error| Unusable::of(path.clone(), "write", error)
     }
 
     fn first_slot(&self, mark: Mark, state: State, cells: u32) -> Slot {
@@ -133,7 +133,7 @@ impl StepB<'_> {
         let LaneFile { file, identity } = file;
         let mut block = Block([0; SECTOR_BYTES]);
         slot.encode(identity.seed(), &mut block);
-        if self.level == Level::Checkpoints {
+        if self.level == Soundness::Checkpoints {
             // The slots of the last run count no more, and the disk may lack some of them.
             let mut ring = vec![0; RING_BYTES];
             put(&mut ring, (slot_at(slot.mark.number) - RING_AT) as usize, &block.0);

@@ -10,18 +10,18 @@ use std::time::Instant;
 
 use super::cells::CellFile;
 use super::choice::{self, HEAD_BYTES, Slots, Wrong};
-use super::control::{Basis, Control, ControlFile, Level};
+use super::control::{Basis, Control, ControlFile, Soundness};
 use super::enter;
 use super::layout::{
     HeaderError, Identity, Instance, Kind, cells_name, checkpoint_at, lane_name, read_header,
     segment_at,
 };
 use super::mark::Mark;
-use super::refusal::{Damage, Refusal};
+use super::refusal::{Damage, Unusable};
 use super::shared::LaneFile;
 use super::slot::{Slot, State};
 use super::storage::{File, Storage};
-use super::visit::{self, Failure, Progress, Stretch, Visited};
+use super::visit::{self, Failure, ReadProgress, Stretch, Visited};
 
 /// A lane as it was found.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct FoundLane {
 pub struct Recovery {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) control: ControlFile,
-    pub(super) level: Level,
+    pub(super) level: Soundness,
     pub(super) lanes: Vec<FoundLane>,
     /// The newest checkpoint that all lanes have.
     pub(super) checkpoint: u64,
@@ -63,7 +63,7 @@ pub struct Recovered(pub(super) Recovery);
 ///
 /// # Errors
 /// Everything that speaks against going on. Then nothing has been changed.
-pub fn open(storage: Arc<dyn Storage>) -> Result<Recovery, Refusal> {
+pub fn open(storage: Arc<dyn Storage>) -> Result<Recovery, Unusable> {
     let began = Instant::now();
     let control = enter::enter(&*storage)?;
     open_lanes(storage, control, began)
@@ -73,7 +73,7 @@ pub fn open(storage: Arc<dyn Storage>) -> Result<Recovery, Refusal> {
 ///
 /// # Errors
 /// Everything that speaks against going on.
-pub fn open_existing(storage: Arc<dyn Storage>) -> Result<Option<Recovery>, Refusal> {
+pub fn open_existing(storage: Arc<dyn Storage>) -> Result<Option<Recovery>, Unusable> {
     let began = Instant::now();
     match enter::enter_existing(&*storage)? {
         Some(control) => open_lanes(storage, control, began).map(Some),
@@ -85,7 +85,7 @@ fn open_lanes(
     storage: Arc<dyn Storage>,
     control: ControlFile,
     began: Instant,
-) -> Result<Recovery, Refusal> {
+) -> Result<Recovery, Unusable> {
     let facts = control.control();
     let mut files = Vec::new();
     for lane in 0..facts.lanes as usize {
@@ -93,7 +93,7 @@ fn open_lanes(
         let cells = has_cells.then(|| enter::open(&*storage, &cells_name(lane))).transpose()?;
         files.push((enter::open(&*storage, &lane_name(lane))?, cells));
     }
-    let level = Level::of(control.control().basis, storage.boot());
+    let level = Soundness::of(control.control().basis, storage.boot());
     choose(storage, control, files, level, began)
 }
 
@@ -105,9 +105,9 @@ pub(super) fn choose(
     storage: Arc<dyn Storage>,
     control: ControlFile,
     opened: Vec<Opened>,
-    level: Level,
+    level: Soundness,
     began: Instant,
-) -> Result<Recovery, Refusal> {
+) -> Result<Recovery, Unusable> {
     let facts = *control.control();
     let (mut files, mut slots) = (Vec::new(), Vec::new());
     for (lane, (file, cells)) in opened.into_iter().enumerate() {
@@ -118,7 +118,7 @@ pub(super) fn choose(
         slots.push(found);
     }
     let wrong = |lane: usize, Wrong { offset, what }| {
-        Refusal::from(Damage { path: storage.path(&lane_name(lane)), offset, what })
+        Unusable::from(Damage { path: storage.path(&lane_name(lane)), offset, what })
     };
     let checkpoint = choice::whole_checkpoint(&slots, &facts).ok_or_else(|| {
         let damaged = slots.iter().map(Slots::damaged_checkpoint);
@@ -129,7 +129,7 @@ pub(super) fn choose(
     let mut lanes = Vec::new();
     for (lane, ((file, cells), slots)) in files.into_iter().zip(&slots).enumerate() {
         let chosen = chosen(&file, slots, &facts, level, checkpoint)
-            .map_err(|error| Refusal::of(storage.path(&lane_name(lane)), "read", error))?
+            .map_err(|error| Unusable::of(storage.path(&lane_name(lane)), "read", error))?
             .map_err(|error| wrong(lane, error))?;
         if let Some(cells) = &cells {
             let long_enough = cells.check_length(chosen.cells);
@@ -146,14 +146,14 @@ pub(super) fn read_lane(
     control: &Control,
     lane: usize,
     file: Arc<dyn File>,
-) -> Result<(LaneFile, Slots), Refusal> {
+) -> Result<(LaneFile, Slots), Unusable> {
     let name = lane_name(lane);
     let mut head = vec![0; HEAD_BYTES];
     let path = || storage.path(&name);
-    let damage = |what| Refusal::from(Damage { path: path(), offset: 0, what });
+    let damage = |what| Unusable::from(Damage { path: path(), offset: 0, what });
     file.read_at(&mut head, 0).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => damage("the file is too short"),
-        _ => Refusal::of(path(), "read", error),
+        _ => Unusable::of(path(), "read", error),
     })?;
     let header = head
         .first_chunk()
@@ -164,7 +164,7 @@ pub(super) fn read_lane(
         Ok(_) | Err(HeaderError::Elsewhere) => {
             return Err(damage("the file belongs to another lane or another state directory"));
         }
-        Err(HeaderError::Newer(format)) => return Err(Refusal::Newer { path: path(), format }),
+        Err(HeaderError::Newer(format)) => return Err(Unusable::Newer { path: path(), format }),
         Err(HeaderError::Foreign) => return Err(damage("this is not a file of millrace")),
         Err(HeaderError::Damaged) => return Err(damage("the header's checksum does not fit")),
     }
@@ -177,12 +177,12 @@ pub(super) fn chosen(
     file: &LaneFile,
     slots: &Slots,
     control: &Control,
-    level: Level,
+    level: Soundness,
     checkpoint: u64,
 ) -> io::Result<Result<Slot, Wrong>> {
     match level {
-        Level::Checkpoints => chosen_checkpoint(file, slots, control, checkpoint),
-        Level::Slots { torn, .. } => chosen_slot(file, slots, control, torn),
+        Soundness::Checkpoints => chosen_checkpoint(file, slots, control, checkpoint),
+        Soundness::Slots { torn, .. } => chosen_slot(file, slots, control, torn),
     }
 }
 
@@ -303,7 +303,7 @@ impl Recovery {
     ///
     /// # Errors
     /// The first damage that is found, or a failed read.
-    pub fn visit_cells(&self, mut visit: impl FnMut(usize, u32, &[u8])) -> Result<(), Refusal> {
+    pub fn visit_cells(&self, mut visit: impl FnMut(usize, u32, &[u8])) -> Result<(), Unusable> {
         for (lane, found) in self.lanes.iter().enumerate() {
             if let Some(cells) = &found.cells {
                 let visited = cells.visit(&found.mark, |index, value| visit(lane, index, value));
@@ -314,7 +314,7 @@ impl Recovery {
     }
 
     /// Returns what the recovered state rests on.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> Soundness {
         self.level
     }
 
@@ -329,8 +329,8 @@ impl Recovery {
         self,
         threads: usize,
         visit: impl Fn(&[u8]) + Sync,
-        progress: impl FnMut(Progress),
-    ) -> Result<(Recovered, Visited), Refusal> {
+        progress: impl FnMut(ReadProgress),
+    ) -> Result<(Recovered, Visited), Unusable> {
         let stretches: Vec<Stretch> = self
             .lanes
             .iter()
@@ -344,7 +344,7 @@ impl Recovery {
             let path = self.storage.path(&lane_name(failure.lane as usize));
             match failure.error {
                 Ok(what) => Damage { path, offset: failure.offset, what }.into(),
-                Err(error) => Refusal::of(path, "read", error),
+                Err(error) => Unusable::of(path, "read", error),
             }
         })?;
         drop(stretches);
@@ -362,7 +362,7 @@ impl Recovered {
     ///
     /// # Errors
     /// The first damage that is found, or a failed read.
-    pub fn visit_cells(&self, visit: impl FnMut(usize, u32, &[u8])) -> Result<(), Refusal> {
+    pub fn visit_cells(&self, visit: impl FnMut(usize, u32, &[u8])) -> Result<(), Unusable> {
         self.0.visit_cells(visit)
     }
 }

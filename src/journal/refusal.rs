@@ -6,7 +6,7 @@ use std::io;
 
 /// The reason for not starting. Nothing has been changed in the directory.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum Unusable {
     /// Another process has the directory.
     InUse {
         /// The directory.
@@ -71,26 +71,26 @@ pub struct Damage {
     pub what: &'static str,
 }
 
-impl Refusal {
+impl Unusable {
     /// Returns the refusal for a failed call.
-    pub fn of(path: String, attempt: &'static str, error: io::Error) -> Refusal {
+    pub fn of(path: String, attempt: &'static str, error: io::Error) -> Unusable {
         match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Refusal::NoRight { path, error }
+                Unusable::NoRight { path, error }
             }
-            _ => Refusal::Failed { path, attempt, error },
+            _ => Unusable::Failed { path, attempt, error },
         }
     }
 
     /// Whether salvage can help.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Refusal::Damaged(_) | Refusal::Missing { .. })
+        matches!(self, Unusable::Damaged(_) | Unusable::Missing { .. })
     }
 }
 
-impl From<Damage> for Refusal {
-    fn from(damage: Damage) -> Refusal {
-        Refusal::Damaged(damage)
+impl From<Damage> for Unusable {
+    fn from(damage: Damage) -> Unusable {
+        Unusable::Damaged(damage)
     }
 }
 
@@ -103,35 +103,35 @@ impl Display for Damage {
 const REMEDY: &str = "restore the directory from a backup, or start once with --salvage, which \
                       continues with what is intact and keeps the damaged files";
 
-impl Display for Refusal {
+impl Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Refusal::InUse { path } => {
+            Unusable::InUse { path } => {
                 write!(
                     f,
                     "{path}: another process uses this state directory; stop it first, or use another directory"
                 )
             }
-            Refusal::ForeignOwner { path, owner, user } => write!(
+            Unusable::ForeignOwner { path, owner, user } => write!(
                 f,
                 "{path}: belongs to user {owner}, but this process runs as user {user}; run it as \
                  that user, or change the owner"
             ),
-            Refusal::NoRight { path, error } => {
+            Unusable::NoRight { path, error } => {
                 write!(f, "{path}: no right to use it ({error}); it must be readable and writable")
             }
-            Refusal::NotOurs { path, other } => write!(
+            Unusable::NotOurs { path, other } => write!(
                 f,
                 "{path}: holds other files (\"{other}\") and no state of millrace; use an empty or a \
                  new directory"
             ),
-            Refusal::Newer { path, format } => write!(
+            Unusable::Newer { path, format } => write!(
                 f,
                 "{path}: written by a newer version of millrace, in format {format}; use that version"
             ),
-            Refusal::Missing { path } => write!(f, "{path}: is missing; {REMEDY}"),
-            Refusal::Damaged(damage) => write!(f, "{damage}; {REMEDY}"),
-            Refusal::Failed { path, attempt, error } => {
+            Unusable::Missing { path } => write!(f, "{path}: is missing; {REMEDY}"),
+            Unusable::Damaged(damage) => write!(f, "{damage}; {REMEDY}"),
+            Unusable::Failed { path, attempt, error } => {
                 let hint = match error.kind() {
                     io::ErrorKind::NotADirectory => "; choose the path of a directory",
                     io::ErrorKind::NotFound => "; make the directory above it first",
@@ -146,10 +146,10 @@ impl Display for Refusal {
     }
 }
 
-impl Error for Refusal {
+impl Error for Unusable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Refusal::NoRight { error, .. } | Refusal::Failed { error, .. } => Some(error),
+            Unusable::NoRight { error, .. } | Unusable::Failed { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -164,17 +164,17 @@ mod tests {
         let path = || "/var/lib/millrace/lane-0003".to_owned();
         let error = || io::Error::from(io::ErrorKind::PermissionDenied);
         for (refusal, part) in [
-            (Refusal::InUse { path: path() }, "another process"),
-            (Refusal::ForeignOwner { path: path(), owner: 7, user: 8 }, "belongs to user 7"),
-            (Refusal::of(path(), "open", error()), "no right"),
-            (Refusal::NotOurs { path: path(), other: "notes".into() }, "\"notes\""),
-            (Refusal::Newer { path: path(), format: 2 }, "format 2"),
-            (Refusal::Missing { path: path() }, "is missing; restore"),
+            (Unusable::InUse { path: path() }, "another process"),
+            (Unusable::ForeignOwner { path: path(), owner: 7, user: 8 }, "belongs to user 7"),
+            (Unusable::of(path(), "open", error()), "no right"),
+            (Unusable::NotOurs { path: path(), other: "notes".into() }, "\"notes\""),
+            (Unusable::Newer { path: path(), format: 2 }, "format 2"),
+            (Unusable::Missing { path: path() }, "is missing; restore"),
             (
-                Refusal::Damaged(Damage { path: path(), offset: 4_096, what: "no slot" }),
+                Unusable::Damaged(Damage { path: path(), offset: 4_096, what: "no slot" }),
                 "damaged at byte 4096: no slot; restore",
             ),
-            (Refusal::of(path(), "read", io::ErrorKind::Other.into()), "cannot read it"),
+            (Unusable::of(path(), "read", io::ErrorKind::Other.into()), "cannot read it"),
         ] {
             let line = refusal.to_string();
             assert!(line.starts_with(&path()) && line.contains(part), "{line}");

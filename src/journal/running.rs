@@ -18,8 +18,8 @@ use super::checkpoint::{Caller, Checkpointer};
 use super::control::ControlFile;
 use super::lane::Lane;
 use super::recovery::Recovered;
-use super::refusal::Refusal;
-use super::shared::{Fsync, LaneFile, Meters, Reading};
+use super::refusal::Unusable;
+use super::shared::{Fsync, JournalMeters, LaneFile, MeterReading};
 use super::space::{Grower, Space};
 use super::storage::{File, Storage};
 use crate::limits::{JOURNAL_CHECKPOINT_MS, JOURNAL_GROWTH_BYTES_MIN};
@@ -27,14 +27,14 @@ use crate::log;
 
 /// A state directory in use.
 pub struct Journal {
-    shared: Arc<Shared>,
+    shared: Arc<Threads>,
     files: Vec<(LaneFile, Cells)>,
     workers: usize,
     recovery: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Shared {
+struct Threads {
     storage: Arc<dyn Storage>,
     fsync: Fsync,
     caller: Arc<dyn Caller>,
@@ -42,7 +42,7 @@ struct Shared {
     epoch: AtomicU64,
     checkpointer: Mutex<Checkpointer>,
     grower: Mutex<Grower>,
-    meters: Arc<Meters>,
+    meters: Arc<JournalMeters>,
     space: Arc<Space>,
     /// Whether the first thread is to end.
     stopped: Mutex<bool>,
@@ -55,7 +55,7 @@ pub struct Figures {
     /// When commits reach the disk.
     pub fsync: Fsync,
     /// Syncs, checkpoints and errors.
-    pub counted: Reading,
+    pub counted: MeterReading,
     /// Bytes that the files of lanes with a worker take, and the control file.
     pub disk_bytes: u64,
     /// Room for records in the lane that has the least.
@@ -79,11 +79,11 @@ impl Recovered {
         workers: usize,
         fsync: Fsync,
         caller: Arc<dyn Caller>,
-    ) -> Result<(Journal, Vec<Lane>), Refusal> {
+    ) -> Result<(Journal, Vec<Lane>), Unusable> {
         let (begun, lanes) = self.begin(workers, fsync, JOURNAL_GROWTH_BYTES_MIN)?;
         let journal = Journal::new(begun, workers, caller);
         journal.run().map_err(|error| {
-            Refusal::of(journal.shared.storage.path(""), "start a thread for", error)
+            Unusable::of(journal.shared.storage.path(""), "start a thread for", error)
         })?;
         Ok((journal, lanes))
     }
@@ -92,7 +92,7 @@ impl Recovered {
 impl Journal {
     pub(super) fn new(begun: Begun, workers: usize, caller: Arc<dyn Caller>) -> Journal {
         let epoch = begun.control.control().epoch;
-        let shared = Shared {
+        let shared = Threads {
             storage: begun.storage,
             fsync: begun.fsync,
             caller,
@@ -116,7 +116,7 @@ impl Journal {
 
     fn run(&self) -> io::Result<()> {
         let mut threads = lock(&self.threads);
-        let mut start = |name: &'static str, body: fn(&Shared) -> io::Result<()>| {
+        let mut start = |name: &'static str, body: fn(&Threads) -> io::Result<()>| {
             let shared = self.shared.clone();
             let named = thread::Builder::new().name(name.into());
             let run = move || {
@@ -126,9 +126,9 @@ impl Journal {
             named.spawn(run).map(|thread| threads.push(thread))
         };
         if self.shared.fsync == Fsync::EverySecond {
-            start("journal-sync", Shared::checkpoint_every_second)?;
+            start("journal-sync", Threads::checkpoint_every_second)?;
         }
-        start("journal-space", Shared::make_space)
+        start("journal-space", Threads::make_space)
     }
 
     /// Makes a reset durable, and returns the number of resets so far: the new epoch. Commits of earlier
@@ -141,7 +141,7 @@ impl Journal {
     pub fn reset(&self) -> io::Result<u64> {
         let shared = &self.shared;
         if shared.meters.has_failed() {
-            return Err(Meters::after_failure());
+            return Err(JournalMeters::after_failure());
         }
         // Under the lock, so that epochs never go back.
         let mut control = lock(&shared.control);
@@ -200,7 +200,7 @@ impl Journal {
         self.pause();
         let shared = &self.shared;
         if shared.meters.has_failed() {
-            return Err(Meters::after_failure());
+            return Err(JournalMeters::after_failure());
         }
         for (lane, cells) in &self.files {
             cells.sync(&shared.meters)?;
@@ -247,10 +247,10 @@ impl Drop for Journal {
     }
 }
 
-impl Shared {
+impl Threads {
     fn checkpoint(&self) -> io::Result<()> {
         if self.meters.has_failed() {
-            return Err(Meters::after_failure());
+            return Err(JournalMeters::after_failure());
         }
         let mut checkpointer = lock(&self.checkpointer);
         checkpointer.turn(&*self.caller, &self.meters)
@@ -258,7 +258,7 @@ impl Shared {
 
     /// Runs the body of a thread. Without it the journal keeps none of its promises, so that the caller
     /// learns of every end but the one that was asked for.
-    fn guard(&self, body: fn(&Shared) -> io::Result<()>) {
+    fn guard(&self, body: fn(&Threads) -> io::Result<()>) {
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| body(self)));
         let panicked = |_| Err(io::Error::other("a thread of the journal panicked"));
         if let Err(error) = outcome.unwrap_or_else(panicked) {

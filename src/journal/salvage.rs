@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::choice::{self, HEAD_BYTES, Slots};
-use super::control::{Basis, Control, ControlFile, Level};
+use super::control::{Basis, Control, ControlFile, Soundness};
 use super::enter;
 use super::layout::{
     CONTROL_NAME, Identity, Instance, Kind, SEGMENT_BYTES, STREAM_AT, cells_name, lane_name,
@@ -22,7 +22,7 @@ use super::layout::{
 use super::mark::Mark;
 use super::prepare::head;
 use super::recovery;
-use super::refusal::Refusal;
+use super::refusal::Unusable;
 use super::salvage_cells::CellRemedy;
 use super::segment::Stream;
 use super::shared::LaneFile;
@@ -55,7 +55,7 @@ impl Display for Loss {
 pub fn salvage(
     storage: &dyn Storage,
     mut report: impl FnMut(&Loss),
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Vec<String>, Unusable> {
     // The open file holds the lock until the end.
     let (control, _lock, rebuilt) = match enter::enter_existing(storage) {
         Ok(None) => return Ok(Vec::new()),
@@ -75,7 +75,7 @@ pub fn salvage(
     }
     let mut kept = Vec::new();
     for Replacement { name, write, .. } in replacements {
-        let failed = |error| Refusal::of(storage.path(&name), "salvage", error);
+        let failed = |error| Unusable::of(storage.path(&name), "salvage", error);
         let new = format!("{name}.salvaged");
         let file = storage.create(&new).map_err(failed)?;
         write(file).map_err(failed)?;
@@ -97,8 +97,8 @@ fn examine(
     storage: &dyn Storage,
     control: Control,
     with_control: bool,
-) -> Result<Vec<Replacement>, Refusal> {
-    let level = Level::of(control.basis, storage.boot());
+) -> Result<Vec<Replacement>, Unusable> {
+    let level = Soundness::of(control.basis, storage.boot());
     let lanes: Vec<Found> = (0..control.lanes as usize)
         .map(|lane| Found::read(storage, &control, lane))
         .collect::<Result<_, _>>()?;
@@ -157,12 +157,12 @@ struct Found {
 }
 
 impl Found {
-    fn read(storage: &dyn Storage, control: &Control, lane: usize) -> Result<Found, Refusal> {
+    fn read(storage: &dyn Storage, control: &Control, lane: usize) -> Result<Found, Unusable> {
         let identity = Identity { instance: control.instance, lane: lane as u32 };
         let name = lane_name(lane);
         let file = match enter::open(storage, &name) {
             Ok(file) => file,
-            Err(Refusal::Missing { .. }) => {
+            Err(Unusable::Missing { .. }) => {
                 let losses = vec!["the file is missing; all of it is lost".to_owned()];
                 return Ok(Found { lane, identity, file: None, slots: None, losses });
             }
@@ -170,10 +170,10 @@ impl Found {
         };
         let mut head = vec![0; HEAD_BYTES];
         let length =
-            file.bytes().map_err(|error| Refusal::of(storage.path(&name), "read", error))?;
+            file.bytes().map_err(|error| Unusable::of(storage.path(&name), "read", error))?;
         let there = (length as usize).min(HEAD_BYTES);
         file.read_at(&mut head[..there], 0)
-            .map_err(|error| Refusal::of(storage.path(&name), "read", error))?;
+            .map_err(|error| Unusable::of(storage.path(&name), "read", error))?;
         let mut losses = Vec::new();
         if there < HEAD_BYTES {
             losses.push(format!("the file ends at byte {there}, before its records"));
@@ -190,14 +190,14 @@ impl Found {
     fn examine(
         mut self,
         control: &Control,
-        level: Level,
+        level: Soundness,
         checkpoint: u64,
-    ) -> Result<Option<Remedy>, Refusal> {
+    ) -> Result<Option<Remedy>, Unusable> {
         let (Some(file), Some(slots)) = (self.file.take(), self.slots.take()) else {
             return Ok(Some(Remedy::empty(self.identity, control, self.losses)));
         };
         let file = LaneFile { file, identity: self.identity };
-        let read = |error| Refusal::of(lane_name(self.lane), "read", error);
+        let read = |error| Unusable::of(lane_name(self.lane), "read", error);
         let chosen = recovery::chosen(&file, &slots, control, level, checkpoint).map_err(read)?;
         let (slot, wrong) = match chosen {
             Ok(slot) => (Some(slot), None),
@@ -342,13 +342,13 @@ struct Guess {
 
 /// Makes a control file from the lanes, and from the copy that can be read if there is one. That may be
 /// the older copy, so that what the lanes say goes before it.
-fn guess_control(storage: &dyn Storage) -> Result<Guess, Refusal> {
-    let failed = |attempt, error| Refusal::of(storage.path(""), attempt, error);
+fn guess_control(storage: &dyn Storage) -> Result<Guess, Unusable> {
+    let failed = |attempt, error| Unusable::of(storage.path(""), attempt, error);
     let lock = enter::open(storage, CONTROL_NAME).ok();
     if let Some(file) = &lock
         && !file.try_lock().map_err(|error| failed("lock", error))?
     {
-        return Err(Refusal::InUse { path: storage.path("") });
+        return Err(Unusable::InUse { path: storage.path("") });
     }
     let copy = lock.as_ref().and_then(|file| ControlFile::read_any(&**file, storage));
     let names = storage.names().map_err(|error| failed("read", error))?.unwrap_or_default();
@@ -360,7 +360,7 @@ fn guess_control(storage: &dyn Storage) -> Result<Guess, Refusal> {
     let most = runs.iter().max_by_key(votes).map(|run| run.instance);
     let instance = copy.map(|copy| copy.instance).or(most);
     let Some(instance) = instance else {
-        return Err(Refusal::Missing { path: storage.path(CONTROL_NAME) });
+        return Err(Unusable::Missing { path: storage.path(CONTROL_NAME) });
     };
     let of_lanes = || runs.iter().filter(|run| run.instance == instance);
     // A start that did not get as far as serving has left its number in some lanes only, or in all

@@ -10,7 +10,7 @@ use super::cells::{CellFile, Failure, cell_at};
 use super::control::Control;
 use super::enter;
 use super::layout::{Identity, SEGMENT_BYTES, cells_name};
-use super::refusal::Refusal;
+use super::refusal::Unusable;
 use super::space::write_zeros;
 use super::storage::{File, Storage};
 
@@ -34,13 +34,13 @@ impl CellRemedy {
         control: &Control,
         lane: usize,
         cells: u32,
-    ) -> Result<Option<CellRemedy>, Refusal> {
+    ) -> Result<Option<CellRemedy>, Unusable> {
         let name = cells_name(lane);
         let identity = Identity { instance: control.instance, lane: lane as u32 };
         let mut remedy = CellRemedy { identity, cells, intact: Vec::new(), losses: Vec::new() };
         let file = match enter::open(storage, &name) {
             Ok(file) => file,
-            Err(Refusal::Missing { .. }) => {
+            Err(Unusable::Missing { .. }) => {
                 remedy.losses.push("the file is missing; all cells in it are lost".to_owned());
                 return Ok(Some(remedy));
             }

@@ -40,7 +40,7 @@ pub struct LaneFile {
 
 /// Counters with many writers. They order nothing, so that `Relaxed` is enough.
 #[derive(Debug, Default)]
-pub struct Meters {
+pub struct JournalMeters {
     syncs: AtomicU64,
     sync_ns: AtomicU64,
     synced_unix_s: AtomicU64,
@@ -51,7 +51,7 @@ pub struct Meters {
 
 /// What the meters show at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct MeterReading {
     /// Syncs of lanes.
     pub syncs: u64,
     /// How long the last one took.
@@ -64,7 +64,7 @@ pub struct Reading {
     pub errors: u64,
 }
 
-impl Meters {
+impl JournalMeters {
     /// Makes what was written to `file` durable, and notes how long that takes.
     ///
     /// # Errors
@@ -100,8 +100,8 @@ impl Meters {
     }
 
     /// Reads all counters.
-    pub fn read(&self) -> Reading {
-        Reading {
+    pub fn read(&self) -> MeterReading {
+        MeterReading {
             syncs: self.syncs.load(Relaxed),
             last_sync_ns: self.sync_ns.load(Relaxed),
             last_sync_unix_s: self.synced_unix_s.load(Relaxed),

@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::layout::SEGMENT_BYTES;
-use super::shared::Meters;
+use super::shared::JournalMeters;
 use super::storage::File;
 use crate::limits::{
     JOURNAL_FULL_RETRY_MS, JOURNAL_GROWTH_BYTES_MAX, JOURNAL_GROWTH_FAST_MS,
@@ -228,7 +228,7 @@ impl Grower {
     ///
     /// # Errors
     /// A failed write or sync. A full disk is none; it is noted, and tried again later.
-    pub fn turn(&mut self, meters: &Meters) -> io::Result<()> {
+    pub fn turn(&mut self, meters: &JournalMeters) -> io::Result<()> {
         for number in 0..self.rooms.len() {
             self.space.rooms[number].asked.store(false, Relaxed);
             if self.needs(number) && !self.grow(number, meters)? {
@@ -247,7 +247,7 @@ impl Grower {
     }
 
     /// Makes a room larger; returns false if the disk is full.
-    fn grow(&mut self, number: usize, meters: &Meters) -> io::Result<bool> {
+    fn grow(&mut self, number: usize, meters: &JournalMeters) -> io::Result<bool> {
         let room = &self.space.rooms[number];
         let (file, step) = &mut self.rooms[number];
         let since = step.last.elapsed();

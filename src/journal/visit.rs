@@ -24,7 +24,7 @@ pub struct Stretch<'a> {
 
 /// How far a visit has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReadProgress {
     /// Bytes read.
     pub bytes: u64,
     /// Bytes to be read in all.
@@ -72,7 +72,7 @@ pub fn visit(
     stretches: &[Stretch<'_>],
     threads: usize,
     visit: impl Fn(&[u8]) + Sync,
-    mut progress: impl FnMut(Progress),
+    mut progress: impl FnMut(ReadProgress),
 ) -> Result<Visited, Failure> {
     for stretch in stretches {
         check_length(stretch)?;
@@ -82,7 +82,7 @@ pub fn visit(
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (read, records) = (AtomicU64::new(0), AtomicU64::new(0));
     let failure = Mutex::new(None);
-    let run = |mut after: Option<&mut dyn FnMut(Progress)>| {
+    let run = |mut after: Option<&mut dyn FnMut(ReadProgress)>| {
         let mut room = vec![0; CHUNK_SEGMENTS as usize * SEGMENT_BYTES];
         while let Some(chunk) = chunks.get(next.fetch_add(1, Relaxed)) {
             if stop.load(Relaxed) {
@@ -94,7 +94,7 @@ pub fn visit(
                     let bytes = chunk.bytes();
                     let bytes = read.fetch_add(bytes, Relaxed) + bytes;
                     if let Some(after) = &mut after {
-                        after(Progress { bytes, bytes_total, records });
+                        after(ReadProgress { bytes, bytes_total, records });
                     }
                 }
                 Err(found) => {

@@ -10,7 +10,7 @@ use super::orders::{Order, Orders};
 use crate::mailbox::Mailbox;
 
 /// What the workers share.
-pub struct Common {
+pub struct WorkersShared {
     pub(super) orders: Orders,
     pub(super) balance: Balance,
     pub(super) inboxes: Box<[Inbox]>,
@@ -19,24 +19,24 @@ pub struct Common {
     pub(super) meters: Arc<[Meters]>,
 }
 
-impl Common {
+impl WorkersShared {
     pub(super) fn new(
         balance: Balance,
         inboxes: Box<[Inbox]>,
         meters: Arc<[Meters]>,
-    ) -> Arc<Common> {
+    ) -> Arc<WorkersShared> {
         let (orders, arrivals) = (Orders::new(), Mailbox::new());
-        Arc::new(Common { orders, balance, inboxes, arrivals, meters })
+        Arc::new(WorkersShared { orders, balance, inboxes, arrivals, meters })
     }
 }
 
 /// A connection's place in the balance of its worker.
-pub struct Seat {
-    pub(super) shared: Arc<Common>,
+pub struct ConnectionPlace {
+    pub(super) shared: Arc<WorkersShared>,
     pub(super) worker: usize,
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.shared.balance.closed(self.worker);
     }
@@ -44,7 +44,7 @@ impl Drop for Seat {
 
 /// A running server.
 pub struct Server {
-    pub(super) shared: Arc<Common>,
+    pub(super) shared: Arc<WorkersShared>,
     /// The thread that joins the workers; `None` once it was joined.
     pub(super) waiter: Option<JoinHandle<()>>,
     pub(super) start: Arc<Barrier>,

@@ -45,7 +45,7 @@ use std::os::fd::OwnedFd;
 use crate::http::{Refusal, Request};
 pub use config::Config;
 pub use confine::confine;
-pub use control::{Seat, Server};
+pub use control::{ConnectionPlace, Server};
 pub use moving::{Departed, Moved, Replay};
 pub use start::Bound;
 pub use timers::Durations;
@@ -129,7 +129,7 @@ pub struct Detached {
     /// The part of the answer that the socket has not taken yet.
     pub unsent: Vec<u8>,
     /// Its place among the connections, free again when this is dropped.
-    pub seat: Seat,
+    pub seat: ConnectionPlace,
 }
 
 #[cfg(test)]

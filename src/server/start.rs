@@ -12,7 +12,7 @@ use mio::{Poll, Waker};
 use super::balance::{Balance, Inbox};
 use super::config::Config;
 use super::confine::confine;
-use super::control::{Common, Server};
+use super::control::{Server, WorkersShared};
 use super::meters::Meters;
 use super::moving::{Departed, Moved};
 use super::worker::{self, Sockets, Worker};
@@ -90,7 +90,7 @@ impl Bound {
             .map(|poll| Waker::new(poll.registry(), worker::WAKER).map(Inbox::new))
             .collect::<io::Result<_>>()?;
         let balance = Balance::new(config.workers, config.connections_max);
-        let shared = Common::new(balance, inboxes, meters);
+        let shared = WorkersShared::new(balance, inboxes, meters);
         let departures = Arc::new(Mailbox::new());
         let mut arrivals = deal(self.arrivals, config.workers).into_iter();
         let workers = polls

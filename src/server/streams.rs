@@ -20,7 +20,7 @@ use socket2::SockRef;
 
 use super::Detached;
 use super::confine::confine;
-use super::control::Seat;
+use super::control::ConnectionPlace;
 use crate::limits::{STREAM_SEND_QUEUE_BYTES, STREAM_STALL_MS, STREAMS_MAX};
 use crate::log;
 use crate::mailbox::Mailbox;
@@ -90,7 +90,7 @@ impl Streams {
     /// Serves clients as long as the process lives.
     fn serve(&self, interval: Duration, mut write_line: impl FnMut(&mut Vec<u8>)) -> ! {
         // Each with its place among the server's connections.
-        let mut receivers: Vec<(Receiver, Seat)> = Vec::new();
+        let mut receivers: Vec<(Receiver, ConnectionPlace)> = Vec::new();
         let mut line = Vec::new();
         let mut tick_at = Instant::now();
         loop {

@@ -34,7 +34,7 @@ use super::balance::Placement;
 use super::buffers::Buffers;
 use super::config::Config;
 use super::connection::{Connection, Desk, Next, Turn};
-use super::control::Common;
+use super::control::WorkersShared;
 use super::door::{Door, Entry, refuse_at_once};
 use super::meters::{Closed, Meters};
 use super::moving::{Departed, Moved};
@@ -73,7 +73,7 @@ type Client<H> = Connection<TcpStream, <H as Handler>::Draft>;
 /// A worker, owned by its thread.
 pub struct Worker<H: Handler> {
     index: usize,
-    shared: Arc<Common>,
+    shared: Arc<WorkersShared>,
     config: Config,
     handler: H,
     poll: Poll,
@@ -121,7 +121,7 @@ impl<H: Handler> Worker<H> {
     /// Those of epoll_ctl(2) and of opening the reserve descriptor.
     pub fn new(
         index: usize,
-        shared: Arc<Common>,
+        shared: Arc<WorkersShared>,
         config: Config,
         poll: Poll,
         sockets: Sockets,

@@ -13,7 +13,7 @@ use crate::limits::{BATCH_EVENTS_KEPT_MAX, BATCH_EVENTS_MAX, USER_ID_BYTES_MAX};
 
 /// Holds events in the order of their arrival.
 pub(super) struct Batch {
-    events: Vec<Staged>,
+    events: Vec<StagedEvent>,
     /// How many of the events follow the one before in its group.
     followers: usize,
     /// The bytes of the ids, one behind another, then room; all of it is initialized.
@@ -23,7 +23,7 @@ pub(super) struct Batch {
 
 /// A staged event.
 #[derive(Clone, Copy)]
-pub(super) struct Staged {
+pub(super) struct StagedEvent {
     hash: u64,
     pub value: f64,
     /// Where the id ends in `ids`; it begins where the one before ends.
@@ -83,7 +83,7 @@ impl Batch {
             None => self.grow_for(id),
         }
         self.ids_used = end;
-        self.events.push(Staged { hash, value, id_end: end as u32, follows });
+        self.events.push(StagedEvent { hash, value, id_end: end as u32, follows });
     }
 
     /// Forgets the last group.
@@ -116,7 +116,7 @@ impl Batch {
 
     /// Returns some events.
     #[inline]
-    pub fn events(&self, events: Range<usize>) -> &[Staged] {
+    pub fn events(&self, events: Range<usize>) -> &[StagedEvent] {
         &self.events[events]
     }
 

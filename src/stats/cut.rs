@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use super::statistics::Statistics;
 use super::sum::Sum;
-use super::totals::{Mark, Totals};
+use super::totals::{KeptMark, Totals};
 use super::users::{Positions, Users};
 
 /// Holds the state at one instant. It has the totals; it reads the ids when they are needed.
@@ -35,7 +35,7 @@ pub struct Counted {
     /// The exact sum of the values.
     pub sum: Sum,
     /// Identifies the seat's last batch that was kept; all zeros if there was none since the last reset.
-    pub mark: Mark,
+    pub mark: KeptMark,
 }
 
 impl Counted {

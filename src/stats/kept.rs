@@ -27,7 +27,7 @@ use super::batch::Batch;
 use super::newcomers::Newcomers;
 use super::statistics::Statistics;
 use super::sum::Sum;
-use super::totals::{Mark, Refusal};
+use super::totals::{KeptMark, RefusedGroup};
 use super::users::Lack;
 use crate::limits::SECTION_EVENTS_MAX;
 
@@ -48,7 +48,7 @@ pub trait Ledger {
     ///
     /// # Errors
     /// If it is not kept. The batch must not be published then.
-    fn keep(&mut self, totals: &KeptTotals) -> io::Result<Mark>;
+    fn keep(&mut self, totals: &KeptTotals) -> io::Result<KeptMark>;
 }
 
 /// Holds the totals of one worker, as its ledger keeps them.
@@ -94,7 +94,7 @@ impl Keeping {
         worker: usize,
         batch: &Batch,
         ledger: &mut L,
-        refused: &mut Vec<Refusal>,
+        refused: &mut Vec<RefusedGroup>,
     ) -> io::Result<()> {
         loop {
             refused.clear();
@@ -117,7 +117,7 @@ struct Attempt<'a, L> {
     worker: usize,
     batch: &'a Batch,
     ledger: &'a mut L,
-    refused: &'a mut Vec<Refusal>,
+    refused: &'a mut Vec<RefusedGroup>,
 }
 
 impl<L: Ledger> Attempt<'_, L> {
@@ -133,7 +133,7 @@ impl<L: Ledger> Attempt<'_, L> {
             let (point, newcomers) = (self.ledger.point(), self.keeping.newcomers.len());
             if let Some((_, lack)) = self.find_in(group, has_room)? {
                 self.undo(point, newcomers)?;
-                self.refused.push(Refusal { group: number as u32, lack });
+                self.refused.push(RefusedGroup { group: number as u32, lack });
             }
         }
         Ok(())
@@ -155,7 +155,7 @@ impl<L: Ledger> Attempt<'_, L> {
     fn find_single(&mut self, has_room: bool) -> Result<(), WasReset> {
         let mut start = 0;
         while let Some((event, lack)) = self.find_in(start..self.batch.len(), has_room)? {
-            self.refused.push(Refusal { group: event as u32, lack });
+            self.refused.push(RefusedGroup { group: event as u32, lack });
             start = event + 1;
         }
         Ok(())
@@ -244,7 +244,7 @@ impl<L: Ledger> Attempt<'_, L> {
     }
 
     /// Step 2: keeps the new ids, and the totals as they will be.
-    fn keep(&mut self) -> io::Result<Mark> {
+    fn keep(&mut self) -> io::Result<KeptMark> {
         let (batch, totals) = (self.batch, &mut self.keeping.totals);
         let mut refused = self.refused.iter().map(|refusal| refusal.group as usize).peekable();
         if refused.peek().is_none() {
@@ -262,7 +262,7 @@ impl<L: Ledger> Attempt<'_, L> {
     }
 
     /// Step 3: publishes the kept batch.
-    fn publish(&mut self, mark: Mark) -> Result<(), WasReset> {
+    fn publish(&mut self, mark: KeptMark) -> Result<(), WasReset> {
         let (batch, keeping) = (self.batch, &*self.keeping);
         self.statistics.in_section(self.worker, |totals, resets, users| {
             if resets != keeping.resets {

@@ -35,7 +35,7 @@ pub use recovery::Recovering;
 pub use shard::{OpenGroup, Refused, Shard};
 pub use snapshot::Snapshot;
 pub use statistics::Statistics;
-pub use totals::{Mark, Refusal};
+pub use totals::{KeptMark, RefusedGroup};
 pub use users::{Lack, Positions, stored_ids};
 
 #[cfg(all(test, not(loom)))]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::kept::KeptTotals;
 use super::statistics::Statistics;
-use super::totals::Mark;
+use super::totals::KeptMark;
 use super::users::{Keyed, Outcome, Users};
 
 /// Takes in ids; see [`Statistics::recover`].
@@ -33,7 +33,7 @@ impl Statistics {
         &self,
         recovering: Recovering,
         resets: u64,
-        workers: impl Iterator<Item = (KeptTotals, Mark)>,
+        workers: impl Iterator<Item = (KeptTotals, KeptMark)>,
         rest: &KeptTotals,
     ) -> bool {
         for (worker, (kept, mark)) in workers.enumerate() {

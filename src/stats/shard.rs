@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::batch::Batch;
 use super::kept::{Keeping, Ledger};
 use super::statistics::Statistics;
-use super::totals::Refusal;
+use super::totals::RefusedGroup;
 use super::users::Keyed;
 use crate::limits::BATCH_EVENTS_MAX;
 
@@ -22,7 +22,7 @@ pub struct Shard {
     hash: Keyed,
     batch: Batch,
     /// The groups that the last commit refused, in the order of their numbers.
-    refused: Vec<Refusal>,
+    refused: Vec<RefusedGroup>,
     /// The memory of commits that are kept.
     keeping: Box<Keeping>,
 }
@@ -160,7 +160,7 @@ impl Drop for OpenGroup<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Refused<'s> {
-    groups: &'s [Refusal],
+    groups: &'s [RefusedGroup],
 }
 
 impl<'s> Refused<'s> {
@@ -171,7 +171,7 @@ impl<'s> Refused<'s> {
     }
 
     /// Returns the refused groups in the order of their numbers.
-    pub fn groups(self) -> &'s [Refusal] {
+    pub fn groups(self) -> &'s [RefusedGroup] {
         self.groups
     }
 }

@@ -73,7 +73,7 @@ fn refused_events_are_named_and_not_counted() {
     }
     let refused = shard.commit();
     let lack = Lack::Place;
-    assert_eq!(refused.groups(), [2, 4].map(|group| Refusal { group, lack }));
+    assert_eq!(refused.groups(), [2, 4].map(|group| RefusedGroup { group, lack }));
     let snapshot = statistics.snapshot();
     assert_eq!((snapshot.events, snapshot.users), (4, 2));
     assert_eq!(snapshot.sum, Some(f64::from(1 + 2 + 8 + 32)));

@@ -11,7 +11,7 @@ use super::users::{Lack, Outcome, Users};
 use crate::limits::BATCH_EVENTS_MAX;
 
 /// Identifies a kept batch to the ledger; all zeros before the first one.
-pub type Mark = [u64; 3];
+pub type KeptMark = [u64; 3];
 
 /// Holds what a worker has counted.
 #[derive(Clone)]
@@ -21,26 +21,26 @@ pub(super) struct Totals {
     pub users: u64,
     pub sum: Sum,
     /// Identifies the last batch that was kept and published since the last reset.
-    pub mark: Mark,
+    pub mark: KeptMark,
 }
 
 impl Totals {
     pub const ZERO: Totals = Totals { events: 0, users: 0, sum: Sum::ZERO, mark: [0; 3] };
 
     /// Counts a batch. Appends the groups that were refused.
-    pub fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
+    pub fn count(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<RefusedGroup>) {
         if batch.is_single() {
             return self.count_single(batch, users, refused);
         }
         for (number, group) in batch.groups().enumerate() {
             if let Err(lack) = self.count_group(batch, group, users) {
-                refused.push(Refusal { group: number as u32, lack });
+                refused.push(RefusedGroup { group: number as u32, lack });
             }
         }
     }
 
     /// Counts a batch of which each event is a group of its own.
-    fn count_single(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<Refusal>) {
+    fn count_single(&mut self, batch: &Batch, users: &Users, refused: &mut Vec<RefusedGroup>) {
         let all = 0..batch.len();
         if batch.len() > 1 {
             users.prefetch(batch.hashes(all.clone()));
@@ -50,7 +50,7 @@ impl Totals {
             match users.insert(hash, id) {
                 Outcome::Known => {}
                 Outcome::New => new += 1,
-                Outcome::Refused(lack) => refused.push(Refusal { group: index as u32, lack }),
+                Outcome::Refused(lack) => refused.push(RefusedGroup { group: index as u32, lack }),
             }
         }
         self.users += new;
@@ -93,7 +93,7 @@ impl Totals {
 
 /// Names a group of which nothing was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedGroup {
     /// Its number, from 0 in the order of staging.
     pub group: u32,
     /// What its new users lacked.

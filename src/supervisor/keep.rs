@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::app;
 use crate::app::keeper::{self, Keeper};
 use crate::handover::JournalLuggage;
-use crate::journal::{self, Directory, Loss, Packed, Progress, Recovered, Refusal, Storage};
+use crate::journal::{self, Directory, Loss, Packed, ReadProgress, Recovered, Storage, Unusable};
 use crate::limits::RECOVERY_PROGRESS_MS;
 use crate::log;
 use crate::options::Options;
@@ -90,7 +90,7 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
         false => (parent.unwrap_or(Path::new(".")), "make"),
     };
     files::check_usable(changed)
-        .map_err(|error| Refusal::of(directory.display().to_string(), attempt, error).to_string())
+        .map_err(|error| Unusable::of(directory.display().to_string(), attempt, error).to_string())
 }
 
 /// Makes a damaged directory usable again, without the damaged parts. Logs each loss before it
@@ -115,7 +115,7 @@ fn read(
     let began = Instant::now();
     let recovery = journal::open(storage).map_err(|refusal| refusal.to_string())?;
     let mut last = began;
-    let progress = |progress: Progress| {
+    let progress = |progress: ReadProgress| {
         if last.elapsed().as_millis() >= u128::from(RECOVERY_PROGRESS_MS) {
             last = Instant::now();
             log::info(

@@ -76,7 +76,7 @@ struct Line {
 const START: u8 = 1;
 const END: u8 = 2;
 /// A request: what, and its number.
-type Request = [u8; 2];
+type Ask = [u8; 2];
 /// An answer: the number, an error of the system or 0, a process id or 0.
 type Answer = [u8; 9];
 
@@ -124,7 +124,7 @@ impl Starter {
     fn ask(&self, what: u8, descriptors: &[BorrowedFd<'_>]) -> io::Result<u32> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         line.number = line.number.wrapping_add(1);
-        let request: Request = [what, line.number];
+        let request: Ask = [what, line.number];
         passing::send(line.socket.as_fd(), &request, descriptors).map_err(in_words)?;
         let mut answer = Answer::default();
         loop {
@@ -200,7 +200,7 @@ fn serve(socket: &UnixStream, program: &Program) {
     }
     let mut child: Option<Child> = None;
     loop {
-        let (mut request, mut sockets) = (Request::default(), Vec::new());
+        let (mut request, mut sockets) = (Ask::default(), Vec::new());
         match passing::receive(socket.as_fd(), &mut request, &mut sockets) {
             Ok(count) if count == request.len() => {}
             _ => return,

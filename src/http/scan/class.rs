@@ -1,9 +1,9 @@
 //! Byte classes: tables that are made at compile time, each with its production of the grammar.
 
 /// A set of bytes. To look a byte up is one load.
-pub struct Class([bool; 256]);
+pub struct ByteClass([bool; 256]);
 
-impl Class {
+impl ByteClass {
     /// Returns whether `byte` belongs to the class.
     #[inline(always)]
     pub const fn has(&self, byte: u8) -> bool {
@@ -25,7 +25,7 @@ impl Class {
     }
 
     const fn of(members: &[u8]) -> Self {
-        Class([false; 256]).and(members)
+        ByteClass([false; 256]).and(members)
     }
 
     const fn and(mut self, members: &[u8]) -> Self {
@@ -61,28 +61,28 @@ impl Class {
 }
 
 /// `token = 1*tchar` (RFC 9110, 5.6.2): field names and methods.
-pub const TOKEN: Class = Class::of(b"!#$%&'*+-.^_`|~").and_alphanumeric();
+pub const TOKEN: ByteClass = ByteClass::of(b"!#$%&'*+-.^_`|~").and_alphanumeric();
 
 /// The bytes of a field value (RFC 9110, 5.5): HTAB, SP, VCHAR and obs-text.
-pub const FIELD_VALUE: Class = Class::of(b"\t").and_range(0x20, 0x7e).and_range(0x80, 0xff);
+pub const FIELD_VALUE: ByteClass = ByteClass::of(b"\t").and_range(0x20, 0x7e).and_range(0x80, 0xff);
 
 /// The bytes of a path: `pchar` and `/` (RFC 3986, 3.3), and `[`, `]`, `^` and `|`, which browsers
 /// send as they are. There is no `#`, because a fragment is never sent (RFC 9110, 7.1).
-pub const PATH: Class = Class::of(b"-._~!$&'()*+,;=:@/%").and_alphanumeric().and(b"[]^|");
+pub const PATH: ByteClass = ByteClass::of(b"-._~!$&'()*+,;=:@/%").and_alphanumeric().and(b"[]^|");
 
 /// The bytes of a query: those of a path, `?` (RFC 3986, 3.4), and what else browsers send as it is.
-pub const QUERY: Class = PATH.and(b"?").and(b"{}`\\");
+pub const QUERY: ByteClass = PATH.and(b"?").and(b"{}`\\");
 
 /// The bytes of a `reg-name` and an `IPv4address` (RFC 3986, 3.2.2), except `%`, which needs two
 /// hexadecimal digits behind it.
-pub const REG_NAME: Class = Class::of(b"-._~!$&'()*+,;=").and_alphanumeric();
+pub const REG_NAME: ByteClass = ByteClass::of(b"-._~!$&'()*+,;=").and_alphanumeric();
 
 /// `qdtext` (RFC 9110, 5.6.4): the bytes within a quoted string that need no backslash.
-pub const QUOTED_TEXT: Class = FIELD_VALUE.without(b"\"\\");
+pub const QUOTED_TEXT: ByteClass = FIELD_VALUE.without(b"\"\\");
 
 /// `HEXDIG` (RFC 5234, B.1), in both cases.
-pub const HEX_DIGIT: Class =
-    Class::of(b"").and_range(b'0', b'9').and_range(b'A', b'F').and_range(b'a', b'f');
+pub const HEX_DIGIT: ByteClass =
+    ByteClass::of(b"").and_range(b'0', b'9').and_range(b'A', b'F').and_range(b'a', b'f');
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,6 @@ mod class;
 mod white_space;
 mod word;
 
-pub use class::{Class, FIELD_VALUE, HEX_DIGIT, PATH, QUERY, QUOTED_TEXT, REG_NAME, TOKEN};
+pub use class::{ByteClass, FIELD_VALUE, HEX_DIGIT, PATH, QUERY, QUOTED_TEXT, REG_NAME, TOKEN};
 pub use white_space::{is_white_space, trim, trim_all};
 pub use word::field_value_length;

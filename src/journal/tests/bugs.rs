@@ -8,7 +8,7 @@ use crate::journal::disk::{Disk, Fault, Image, Random};
 use crate::journal::layout::{
     RING_AT, SECTOR_BYTES, SEGMENT_BYTES, STREAM_AT, segment_at, slot_at,
 };
-use crate::journal::{Fsync, Refusal, open};
+use crate::journal::{Fsync, Unusable, open};
 use crate::limits::JOURNAL_RECORD_BYTES_MAX;
 
 /// A world whose last commit was cut short by a power loss: its slot is there, a sector of its records is
@@ -57,7 +57,7 @@ fn sectors_of_zeros_in_the_middle_of_the_last_write_are_a_torn_tail_after_a_powe
         assert_eq!(kept, before);
         // A kill alone takes nothing out of a file.
         let refusal = recover(&Disk::of(image, BOOT)).unwrap_err();
-        assert!(matches!(refusal, Refusal::Damaged(_)), "{refusal}");
+        assert!(matches!(refusal, Unusable::Damaged(_)), "{refusal}");
     }
 }
 
@@ -145,7 +145,7 @@ fn a_lane_of_another_directory_is_not_ours() {
     let mut image = world.disk.image();
     image.remove("control");
     let refusal = recover(&Disk::of(image, BOOT)).unwrap_err();
-    assert!(matches!(&refusal, Refusal::Missing { path } if path == "/disk/control"), "{refusal}");
+    assert!(matches!(&refusal, Unusable::Missing { path } if path == "/disk/control"), "{refusal}");
 }
 
 #[test]
@@ -191,14 +191,14 @@ fn damage_is_not_taken_for_the_end() {
             let mut image = healthy.clone();
             image.file_mut("lane-0000").unwrap()[byte as usize] ^= 1 << bit;
             let refusal = recover(&Disk::of(image, BOOT)).unwrap_err();
-            assert!(matches!(refusal, Refusal::Damaged(_)), "byte {byte}, bit {bit}: {refusal}");
+            assert!(matches!(refusal, Unusable::Damaged(_)), "byte {byte}, bit {bit}: {refusal}");
         }
     }
     // Nor is a slot of zeros in the middle of the ring.
     let mut image = healthy;
     let at = slot_at(mark.number - 1) as usize;
     image.file_mut("lane-0000").unwrap()[at..at + SECTOR_BYTES].fill(0);
-    assert!(matches!(recover(&Disk::of(image, BOOT)), Err(Refusal::Damaged(_))));
+    assert!(matches!(recover(&Disk::of(image, BOOT)), Err(Unusable::Damaged(_))));
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_slot_with_impossible_lengths_allocates_nothing() {
     for at in [slot + 40, slot + 44, slot + 52] {
         let mut image = world.disk.image();
         image.file_mut("lane-0000").unwrap()[at..at + 4].fill(0xff);
-        assert!(matches!(recover(&Disk::of(image, BOOT)), Err(Refusal::Damaged(_))));
+        assert!(matches!(recover(&Disk::of(image, BOOT)), Err(Unusable::Damaged(_))));
     }
 }
 

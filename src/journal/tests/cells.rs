@@ -9,7 +9,7 @@ use super::running::{Run, luggage, start};
 use super::world::{BOOT, LATER_BOOT, World, recover};
 use crate::journal::cells::cell_at;
 use crate::journal::disk::{Disk, Random};
-use crate::journal::{Fsync, Refusal, receive, salvage};
+use crate::journal::{Fsync, Unusable, receive, salvage};
 use crate::limits::{JOURNAL_CELL_BYTES_MAX, JOURNAL_CELLS_MAX};
 
 /// Commits a cell, with a state that says the same.
@@ -181,7 +181,7 @@ fn a_file_of_cells_that_is_not_there_stops_the_start() {
     missing.remove("cells-0000");
     let refusal = recover(&Disk::of(missing.clone(), BOOT)).unwrap_err();
     assert!(
-        matches!(&refusal, Refusal::Missing { path } if path == "/disk/cells-0000"),
+        matches!(&refusal, Unusable::Missing { path } if path == "/disk/cells-0000"),
         "{refusal}"
     );
     let mut replaced = world.disk.image();
@@ -231,7 +231,7 @@ fn a_file_of_cells_that_was_cut_stops_the_start() {
                 again.commit_cells(0, &[1, 119]);
                 assert_eq!(recover(&again.disk).unwrap().1, again.kept);
             }
-            Err(Refusal::Damaged(damage)) => {
+            Err(Unusable::Damaged(damage)) => {
                 assert!(
                     cut < cell_at(101) as usize && damage.path == "/disk/cells-0000",
                     "{damage}"

@@ -8,7 +8,7 @@ use std::{env, process};
 use super::world::{Kept, recover};
 use crate::journal::disk::{Disk, Image};
 use crate::journal::layout::{RING_AT, SECTOR_BYTES, STREAM_AT, checkpoint_at, slot_at};
-use crate::journal::{Directory, Fsync, Refusal, Storage, open};
+use crate::journal::{Directory, Fsync, Storage, Unusable, open};
 use crate::limits::JOURNAL_RECORD_BYTES_MAX;
 use crate::sys::files::boot_id;
 
@@ -79,12 +79,12 @@ fn judge(image: Image, name: &str, kept: &Kept, place: &str) -> bool {
             assert!(found == *kept, "{place}: {found:?}");
             false
         }
-        Err(Refusal::Damaged(damage)) => {
+        Err(Unusable::Damaged(damage)) => {
             assert_eq!(damage.path, format!("/disk/{name}"), "{place}");
             assert!(damage.offset <= length, "{place}: {damage}");
             true
         }
-        Err(Refusal::Newer { path, .. }) => {
+        Err(Unusable::Newer { path, .. }) => {
             assert_eq!(path, format!("/disk/{name}"), "{place}");
             true
         }
@@ -160,6 +160,6 @@ fn truncated_files() {
         let mut image = healthy.clone();
         image.remove(name);
         let refusal = recover(&Disk::of(image, boot_id())).unwrap_err();
-        assert!(matches!(refusal, Refusal::Missing { .. }), "{refusal}");
+        assert!(matches!(refusal, Unusable::Missing { .. }), "{refusal}");
     }
 }

@@ -9,7 +9,8 @@ use super::damage::Folder;
 use super::world::{BOOT, LATER_BOOT, recover};
 use crate::journal::disk::{Disk, Fault};
 use crate::journal::{
-    Caller, Cut, Fsync, Journal, Lane, Level, Mark, Refusal, Storage, open, open_existing, receive,
+    Caller, Fsync, Journal, Lane, Mark, PublishedCut, Soundness, Storage, Unusable, open,
+    open_existing, receive,
 };
 
 /// What the workers of a test have published.
@@ -29,7 +30,7 @@ impl Published {
 }
 
 impl Caller for Published {
-    fn cut(&self, cut: &mut Cut) {
+    fn cut(&self, cut: &mut PublishedCut) {
         let lanes = self.lanes.lock().unwrap();
         cut.set_epoch(lanes.iter().map(|(mark, _)| mark.epoch()).max().unwrap_or(0));
         for (lane, (mark, state)) in lanes.iter().enumerate() {
@@ -84,7 +85,7 @@ fn what_was_committed_is_there_after_every_kind_of_end() {
         }
     }
     let recovery = open(folder.storage()).unwrap();
-    assert_eq!(recovery.level(), Level::Slots { unsynced: false, torn: false });
+    assert_eq!(recovery.level(), Soundness::Slots { unsynced: false, torn: false });
     assert!(recovery.states().all(|state| state == b"state"));
 }
 
@@ -94,7 +95,7 @@ fn a_directory_has_one_user_at_a_time() {
     assert!(open_existing(folder.storage()).unwrap().is_none() && !folder.0.exists());
     let (run, _) = start(folder.storage(), 1, Fsync::EverySecond);
     for refusal in [open(folder.storage()).err(), open_existing(folder.storage()).err()] {
-        assert!(matches!(refusal, Some(Refusal::InUse { .. })), "{refusal:?}");
+        assert!(matches!(refusal, Some(Unusable::InUse { .. })), "{refusal:?}");
     }
     drop(run);
     assert!(open_existing(folder.storage()).unwrap().is_some());
@@ -241,7 +242,7 @@ fn a_successor_goes_on_without_reading_the_records() {
     let caller = Arc::new(Published::default());
     let (journal, mut lanes) = recovered.start(3, Fsync::Always, caller).unwrap();
     drop(packed);
-    assert!(matches!(open(folder.storage()), Err(Refusal::InUse { .. })), "the lock has moved");
+    assert!(matches!(open(folder.storage()), Err(Unusable::InUse { .. })), "the lock has moved");
     for lane in &mut lanes {
         lane.append(b"second").unwrap();
         lane.commit(b"2").unwrap();

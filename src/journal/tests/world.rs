@@ -5,10 +5,10 @@ use std::fmt::{self, Debug, Display};
 use std::sync::{Arc, Mutex};
 
 use crate::journal::begin::Begun;
-use crate::journal::checkpoint::{Cut, Pending};
+use crate::journal::checkpoint::{Pending, PublishedCut};
 use crate::journal::disk::{Disk, Random};
 use crate::journal::layout::SEGMENT_BYTES;
-use crate::journal::{Fsync, Lane, Mark, Recovered, Refusal, open};
+use crate::journal::{Fsync, Lane, Mark, Recovered, Unusable, open};
 use crate::sys::files::BootId;
 
 pub const BOOT: Option<BootId> = Some([1; 16]);
@@ -86,12 +86,12 @@ impl World {
     }
 
     /// Starts on a disk; what it holds is the first state.
-    pub fn on(disk: Disk, lanes: usize, fsync: Fsync) -> Result<World, Refusal> {
+    pub fn on(disk: Disk, lanes: usize, fsync: Fsync) -> Result<World, Unusable> {
         World::with_room(disk, lanes, fsync, SEGMENT_BYTES as u64)
     }
 
     /// Starts with this much room in each lane.
-    pub fn with_room(disk: Disk, lanes: usize, fsync: Fsync, room: u64) -> Result<World, Refusal> {
+    pub fn with_room(disk: Disk, lanes: usize, fsync: Fsync, room: u64) -> Result<World, Unusable> {
         let begun_at = disk.calls();
         let (recovered, kept) = recover(&disk)?;
         let (begun, lanes) = recovered.begin(lanes, fsync, room)?;
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// What is published, as the caller of the journal reports it.
-    pub fn cut(&self) -> Cut {
+    pub fn cut(&self) -> PublishedCut {
         let mut cut = self.begun.checkpointer.cut();
         cut.set_epoch(self.kept.epoch);
         for (&lane, mark) in &self.marks {
@@ -332,7 +332,7 @@ impl Case<'_> {
 }
 
 /// What a disk holds.
-pub fn recover(disk: &Disk) -> Result<(Recovered, Kept), Refusal> {
+pub fn recover(disk: &Disk) -> Result<(Recovered, Kept), Unusable> {
     let recovery = open(Arc::new(disk.clone()))?;
     let mut kept = Kept::empty(recovery.epoch());
     let states = recovery.states().enumerate().filter(|(_, state)| !state.is_empty());

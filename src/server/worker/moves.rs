@@ -12,7 +12,7 @@ use crate::log;
 use crate::server::connection::Connection;
 use crate::server::moving::{Departed, Moved};
 use crate::server::slab::Key;
-use crate::server::{Detached, Handler, Seat};
+use crate::server::{ConnectionPlace, Detached, Handler};
 
 impl<H: Handler> Worker<H> {
     /// Goes on with a connection of another server.
@@ -89,7 +89,7 @@ impl<H: Handler> Worker<H> {
     /// Gives a connection to the handler, with its place among the connections.
     #[cold]
     pub(super) fn detach(&mut self, key: Key) {
-        let seat = Seat { shared: Arc::clone(&self.shared), worker: self.index };
+        let seat = ConnectionPlace { shared: Arc::clone(&self.shared), worker: self.index };
         if let Some(Moved { socket, unsent, .. }) = self.take_out(key) {
             self.handler.detached(Detached { socket, unsent, seat });
         }

@@ -62,7 +62,7 @@ impl Ledger for Memory {
         has_room
     }
 
-    fn keep(&mut self, totals: &KeptTotals) -> io::Result<Mark> {
+    fn keep(&mut self, totals: &KeptTotals) -> io::Result<KeptMark> {
         if self.fails {
             return Err(io::Error::other("no disk"));
         }
@@ -184,7 +184,7 @@ impl Ledger for ResetsOnce<'_> {
         self.inner.add(id)
     }
 
-    fn keep(&mut self, totals: &KeptTotals) -> io::Result<Mark> {
+    fn keep(&mut self, totals: &KeptTotals) -> io::Result<KeptMark> {
         let mark = self.inner.keep(totals)?;
         if self.left.get() > 0 {
             self.left.set(self.left.get() - 1);
