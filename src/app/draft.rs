@@ -59,6 +59,11 @@ impl From<TryReserveError> for DraftFault {
     }
 }
 
+/// Returns whether a body is read in slices.
+pub fn is_large(body: &[u8]) -> bool {
+    body.len() > MANY_SLICE_BYTES
+}
+
 impl Draft {
     /// Reads a slice of `body`, which must be the same at each call.
     ///

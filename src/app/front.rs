@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::answers::{Answers, JSON};
-use super::draft::{Bounds, Draft, Slice};
+use super::draft::{Bounds, Draft, Slice, is_large};
 use super::intake::{Intake, Rows, Unstaged};
 use super::json::{counted_body, malformed_body};
 use super::meters::BatchRefusal;
@@ -18,7 +18,7 @@ use super::shared::Shared;
 use crate::event::{EventError, FrameError};
 use crate::http::{Content, Extras, Refusal, Request, Status};
 use crate::limits::RETRY_AFTER_S;
-use crate::server::{Detached, Handler, Reply};
+use crate::server::{Detached, Handler, Part, Reply};
 
 /// Handles the requests of one worker.
 pub struct App {
@@ -49,7 +49,6 @@ impl App {
         resolution: Resolution,
         peer: &SocketAddr,
         request: &Request<'_>,
-        draft: &mut Option<Box<Draft>>,
         out: &mut Vec<u8>,
     ) -> Reply {
         let (intake, answers) = (&mut self.intake, &mut self.answers);
@@ -70,7 +69,11 @@ impl App {
                     clerk.meters().refuse_batch(BatchRefusal::Coded);
                     operator::coded_content(clerk)
                 }
-                Service::Events => self.request_many(peer, request, &grant, draft, out),
+                Service::Events if is_large(request.content) => Reply::Large,
+                Service::Events => match self.intake.stage_many(&mut self.answers, peer, request) {
+                    Ok(()) => Reply::Staged,
+                    Err(unstaged) => self.answer_unstaged(unstaged, peer, request, out),
+                },
                 Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
             },
             Resolution::Options(number) => {
@@ -89,23 +92,19 @@ impl App {
         }
     }
 
-    /// Stages a list of events, or answers that there is nothing to stage.
-    fn request_many(
+    /// Answers a request for a list of events, of which nothing is staged.
+    fn answer_unstaged(
         &mut self,
+        unstaged: Unstaged,
         peer: &SocketAddr,
         request: &Request<'_>,
-        grant: &str,
-        draft: &mut Option<Box<Draft>>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let unstaged = match self.intake.stage_many(&mut self.answers, peer, request, draft) {
-            Ok(Slice::Whole) => return Reply::Staged,
-            Ok(Slice::Unfinished { cost }) => return Reply::Unfinished { cost },
-            Err(unstaged) => unstaged,
-        };
+        let page = Sender::of(request, &self.answers.shared.allow_origin);
+        let grant = page.grant(RouteNumber::EVENTS.route());
         let events_max = self.answers.shared.events_max;
         let clerk =
-            self.answers.clerk(RouteNumber::EVENTS.row(), peer, request, out).granting(grant);
+            self.answers.clerk(RouteNumber::EVENTS.row(), peer, request, out).granting(&grant);
         match unstaged {
             Unstaged::Empty => {
                 clerk.meters().count_batch(0);
@@ -178,13 +177,7 @@ impl Handler for App {
     }
 
     #[inline]
-    fn request(
-        &mut self,
-        peer: &SocketAddr,
-        request: &Request<'_>,
-        draft: &mut Option<Box<Draft>>,
-        out: &mut Vec<u8>,
-    ) -> Reply {
+    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
         match resolve(request) {
             Resolution::Found(RouteNumber::EVENT)
                 if request.extras.is_none() || self.admits(request) =>
@@ -194,7 +187,26 @@ impl Handler for App {
                     Err(error) => self.request_malformed(error, peer, request, out),
                 }
             }
-            other => self.request_other(other, peer, request, draft, out),
+            other => self.request_other(other, peer, request, out),
+        }
+    }
+
+    /// Only lists of events are called large.
+    #[cold]
+    fn request_large(
+        &mut self,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        draft: &mut Option<Box<Draft>>,
+        out: &mut Vec<u8>,
+    ) -> Part {
+        match self.intake.stage_large(&mut self.answers, peer, request, draft) {
+            Ok(Slice::Whole) => Part::Staged,
+            Ok(Slice::Unfinished { cost }) => Part::Unfinished { cost },
+            Err(unstaged) => {
+                self.answer_unstaged(unstaged, peer, request, out);
+                Part::Answered
+            }
         }
     }
 

@@ -18,9 +18,7 @@ use super::routes::RouteNumber;
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
 use crate::journal::Fsync;
-use crate::limits::{
-    BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, MANY_SLICE_BYTES, SYNCED_BATCH_EVENTS_MAX,
-};
+use crate::limits::{BATCH_EVENTS_MAX, KEPT_BATCH_EVENTS_MAX, SYNCED_BATCH_EVENTS_MAX};
 use crate::log;
 use crate::stats::{Lack, RefusedGroup, Shard};
 
@@ -148,8 +146,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Stages all events in the content of `request`, as one group. A large content is read in slices,
-    /// a slice at each call; `draft` keeps what was read.
+    /// Stages all events in the content of `request`, as one group.
     ///
     /// # Errors
     /// If there is nothing to stage. Then nothing is staged.
@@ -158,33 +155,58 @@ impl Intake {
         answers: &mut Answers,
         peer: &SocketAddr,
         request: &Request<'_>,
+    ) -> Result<(), Unstaged> {
+        let number = self.make_room();
+        let count = self.stage_list(request.content)?;
+        self.note_many(number, count, answers, peer, request)
+    }
+
+    /// Reads the next slice of a large content, and keeps it in `draft`. After the last one, stages all of
+    /// the events as one group.
+    ///
+    /// # Errors
+    /// As [`stage_many`](Self::stage_many).
+    pub fn stage_large(
+        &mut self,
+        answers: &mut Answers,
+        peer: &SocketAddr,
+        request: &Request<'_>,
         draft: &mut Option<Box<Draft>>,
     ) -> Result<Slice, Unstaged> {
-        let is_large = request.content.len() > MANY_SLICE_BYTES;
-        let whole = if is_large {
-            let mut read = draft.take().unwrap_or_default();
-            let progress = read.read(request.content, self.bounds, &mut self.scratch)?;
-            if let Slice::Unfinished { .. } = progress {
-                *draft = Some(read);
-                return Ok(progress);
-            }
-            Some(read)
-        } else {
-            None
-        };
+        let mut read = draft.take().unwrap_or_default();
+        let slice = read.read(request.content, self.bounds, &mut self.scratch)?;
+        if slice != Slice::Whole {
+            *draft = Some(read);
+            return Ok(slice);
+        }
+        let number = self.make_room();
+        let count = self.stage_draft(&read);
+        self.note_many(number, count, answers, peer, request)?;
+        Ok(Slice::Whole)
+    }
+
+    /// Commits a batch that is full. Returns the number of the next staged request.
+    fn make_room(&mut self) -> u32 {
         if self.shard.staged_events() >= self.batch_events_max {
             self.commit();
         }
-        let number = self.staged();
-        let count = match whole {
-            Some(draft) => self.stage_draft(&draft),
-            None => self.stage_list(request.content)?,
-        };
+        self.staged()
+    }
+
+    /// Notes what the answer to a staged list needs.
+    fn note_many(
+        &mut self,
+        number: u32,
+        count: usize,
+        answers: &mut Answers,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+    ) -> Result<(), Unstaged> {
         if count == 0 {
             return Err(Unstaged::Empty);
         }
         self.notes.push(Note::of(number, answers, peer, request, Kind::Many(count)));
-        Ok(Slice::Whole)
+        Ok(())
     }
 
     /// Stages the events of a list, as one group. Returns their number; of none there is no group.

@@ -62,15 +62,17 @@ pub trait Handler: Send {
     fn tick(&mut self, unix_s: u64);
     /// Begins a turn: the requests of one connection, all of which have been received before.
     fn turn(&mut self);
-    /// Stages a request, or appends its answer to `out`. Does a part of a large one, and keeps what it has
-    /// done in `draft`, which is its connection's and is `None` for every other request.
-    fn request(
+    /// Stages a request, or appends its answer to `out`, or calls it large.
+    fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply;
+    /// Does a part of a large request, and keeps what it has done in `draft`, which is its connection's and
+    /// is `None` at first. After the last part it stages or answers the request.
+    fn request_large(
         &mut self,
         peer: &SocketAddr,
         request: &Request<'_>,
         draft: &mut Option<Box<Self::Draft>>,
         out: &mut Vec<u8>,
-    ) -> Reply;
+    ) -> Part;
     /// Returns how many requests are staged: the number that the next one will have.
     fn staged(&self) -> u32;
     /// Returns whether a commit is so costly that it should serve all connections of a round.
@@ -111,15 +113,26 @@ pub enum Reply {
         /// that asks for much has few requests answered in one turn.
         cost: u32,
     },
-    /// A part of the request is done, and nothing is staged or written. The connection has another turn
-    /// after the others have had theirs; the same request comes then, with the same draft.
+    /// The request is large, and nothing is done yet: [`request_large`](Handler::request_large) follows.
+    Large,
+    /// The beginning of an answer without an end is written. The connection is the handler's: the
+    /// server reads nothing more from it.
+    Detach,
+}
+
+/// What a handler did with a part of a large request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It was the last part, and the request is staged.
+    Staged,
+    /// It was the last part, and the answer is written.
+    Answered,
+    /// Nothing is staged or written. The connection has another turn after the others have had theirs; the
+    /// same request comes then, with the same draft.
     Unfinished {
         /// What this part cost; an event costs 1.
         cost: u32,
     },
-    /// The beginning of an answer without an end is written. The connection is the handler's: the
-    /// server reads nothing more from it.
-    Detach,
 }
 
 /// A connection that has left the server for an answer without an end.

@@ -45,13 +45,17 @@ impl Handler for Fragile {
 
     fn turn(&mut self) {}
 
-    fn request(
+    fn request_large(
         &mut self,
         _: &SocketAddr,
-        request: &Request<'_>,
+        _: &Request<'_>,
         _: &mut Option<Box<()>>,
         _: &mut Vec<u8>,
-    ) -> Reply {
+    ) -> Part {
+        panic!("no request is called large")
+    }
+
+    fn request(&mut self, _: &SocketAddr, request: &Request<'_>, _: &mut Vec<u8>) -> Reply {
         assert_ne!(request.path(), b"/panic", "asked to panic");
         self.panics_at_commit |= request.path() == b"/panic-at-commit";
         self.panics_at_answer |= request.path() == b"/panic-at-answer";

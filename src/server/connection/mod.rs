@@ -22,6 +22,7 @@
 //! The end of a connection is in `ending`.
 
 mod ending;
+mod large;
 mod phase;
 mod progress;
 mod travel;
@@ -35,7 +36,7 @@ use super::meters::{Activity, Closed, Meters};
 use super::round::{Account, Debt, Others, Read, Stop};
 use super::stream::{Stream, receive, send};
 use super::timers::Class;
-use super::{Handler, Reply};
+use super::{Handler, Part, Reply};
 use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
 use crate::http::response::CONTINUE;
@@ -368,8 +369,7 @@ impl<S: Stream, D> Connection<S, D> {
                 },
             };
             request.persistent &= !desk.draining;
-            let (draft, out) = (&mut self.draft, desk.others.buffer());
-            let reply = desk.handler.request(&self.peer, &request, draft, out);
+            let reply = desk.handler.request(&self.peer, &request, desk.others.buffer());
             requests += 1;
             at += consumed;
             match reply {
@@ -380,11 +380,12 @@ impl<S: Stream, D> Connection<S, D> {
                     // The request itself counts 1 already.
                     requests_max = requests_max.saturating_sub_unsigned(cost.saturating_sub(1));
                 }
-                Reply::Unfinished { cost } => {
-                    self.exchange.put_back();
-                    (at, requests) = (at - consumed, requests - 1);
-                    requests_max = requests_max.saturating_sub_unsigned(cost);
-                    break (Stop::Budget, input.len() - at);
+                Reply::Large => {
+                    if let Part::Unfinished { cost } = self.request_large(&request, account, desk) {
+                        (at, requests) = (at - consumed, requests - 1);
+                        requests_max = requests_max.saturating_sub_unsigned(cost);
+                        break (Stop::Budget, input.len() - at);
+                    }
                 }
                 Reply::Detach => {
                     desk.others.note(account, desk.handler.staged());
