@@ -69,7 +69,7 @@ impl Caller for Nothing {
 
 fn start(path: PathBuf, fsync: Fsync) -> (Journal, Lane) {
     let recovery = open(Arc::new(Directory::new(path))).expect("a new directory");
-    let (recovered, _) = recovery.visit(1, |_| {}, |_| {}).expect("an empty directory");
+    let (recovered, _) = recovery.visit(1, |_| {}).expect("an empty directory");
     let (journal, lanes) = recovered.start(1, fsync, Arc::new(Nothing)).expect("a start");
     (journal, lanes.into_iter().next().expect("a lane"))
 }
@@ -183,7 +183,7 @@ fn recovery(users: u64) {
             let visit = |record: &[u8]| {
                 black_box(record);
             };
-            let (_, visited) = recovery.visit(threads, visit, |_| {}).expect("all records");
+            let (_, visited) = recovery.visit(threads, visit).expect("all records");
             best = best.min(from.elapsed());
             assert_eq!(visited.records, users);
             bytes = visited.bytes;

@@ -137,9 +137,20 @@ told() {
     echo "$*: $actual"
 }
 told 'enable --now millrace.service;' dpkg --install /tmp/*.deb
+# What a service with StateDirectory= and DynamicUser= leaves: the state, and a link to it.
+state=$debian/var/lib/private/millrace
+mkdir -p "$state"
+echo counts >"$state/control"
+ln -s private/millrace "$debian/var/lib/millrace"
 told 'reload millrace.service;' dpkg --install /tmp/*.deb
 told 'disable --now millrace.service millrace.socket;' dpkg --remove millrace
+grep -q counts "$debian/var/lib/millrace/control" || { echo 'the removal has removed the state'; exit 1; }
 told 'enable --now millrace.service;' dpkg --install /tmp/*.deb
 rm "$debian/tmp/active"
 told '' dpkg --install /tmp/*.deb
+grep -q counts "$debian/var/lib/millrace/control" || { echo 'the installation has removed the state'; exit 1; }
 told 'disable --now millrace.service millrace.socket;' dpkg --purge millrace
+for path in "$state" "$debian/var/lib/millrace"; do
+    ! [ -e "$path" ] && ! [ -L "$path" ] || { echo "the purge has left $path"; exit 1; }
+done
+echo 'the state: kept by a removal and an installation, removed by a purge'

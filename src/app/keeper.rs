@@ -6,7 +6,7 @@
 //! client was answered.
 
 use std::num::NonZero;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -124,20 +124,21 @@ impl Keeper {
     }
 }
 
-/// Reads all ids of a state directory into `statistics`, with as many threads as there are processors.
+/// Reads all ids of a state directory into `statistics`, with a thread for each processor. Returns
+/// `None` if `progress` ends the reading.
 ///
 /// # Errors
 /// A message for the operator, if something in the directory is damaged.
 pub fn recover(
     recovery: Recovery,
     statistics: &Statistics,
-    progress: impl FnMut(ReadProgress),
-) -> Result<(Recovered, Recovering, u64), String> {
+    progress: impl FnMut(ReadProgress) -> ControlFlow<()>,
+) -> Result<Option<(Recovered, Recovering, u64)>, String> {
     let ids = statistics.recover();
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let visited = recovery.visit(threads, |id| ids.take(id), progress);
-    let (recovered, visited) = visited.map_err(|refusal| refusal.to_string())?;
-    Ok((recovered, ids, visited.records))
+    let visited = recovery.visit_while(threads, |id| ids.take(id), progress);
+    let visited = visited.map_err(|refusal| refusal.to_string())?;
+    Ok(visited.map(|(recovered, visited)| (recovered, ids, visited.records)))
 }
 
 /// One worker's lane, as the statistics keep batches in it. Goes back to the keeper on drop.

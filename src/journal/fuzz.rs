@@ -57,7 +57,7 @@ fn read(disk: &Disk) -> Result<Recovered, Unusable> {
     assert!(recovery.states().all(|state| state.len() <= JOURNAL_STATE_BYTES_MAX));
     let check = |record: &[u8]| assert!((1..=JOURNAL_RECORD_BYTES_MAX).contains(&record.len()));
     let check_cell = |_, _, value: &[u8]| assert!(value.len() <= JOURNAL_CELL_BYTES_MAX);
-    let (recovered, _) = recovery.visit(1, check, |_| {})?;
+    let (recovered, _) = recovery.visit(1, check)?;
     recovered.visit_cells(check_cell)?;
     Ok(recovered)
 }

@@ -5,6 +5,7 @@
 //! that a start needs.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -319,7 +320,7 @@ impl Recovery {
     }
 
     /// Calls `visit` for each record, on this thread and `threads - 1` others, and checks every byte on
-    /// the way. Calls `progress` now and then, on this thread.
+    /// the way.
     ///
     /// A record may come more than once, in different lanes.
     ///
@@ -329,8 +330,22 @@ impl Recovery {
         self,
         threads: usize,
         visit: impl Fn(&[u8]) + Sync,
-        progress: impl FnMut(ReadProgress),
     ) -> Result<(Recovered, Visited), Unusable> {
+        let complete = self.visit_while(threads, visit, |_| ControlFlow::Continue(()))?;
+        Ok(complete.expect("it ends early only when told to"))
+    }
+
+    /// Visits as [`visit`](Self::visit) does. Calls `progress` now and then, on this thread, and returns
+    /// `None` if `progress` ends the visit.
+    ///
+    /// # Errors
+    /// The first damage that is found, or a failed read.
+    pub fn visit_while(
+        self,
+        threads: usize,
+        visit: impl Fn(&[u8]) + Sync,
+        progress: impl FnMut(ReadProgress) -> ControlFlow<()>,
+    ) -> Result<Option<(Recovered, Visited)>, Unusable> {
         let stretches: Vec<Stretch> = self
             .lanes
             .iter()
@@ -348,7 +363,7 @@ impl Recovery {
             }
         })?;
         drop(stretches);
-        Ok((Recovered(self), visited))
+        Ok(visited.map(|visited| (Recovered(self), visited)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! the records over. No segment needs another one to be checked.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -64,7 +65,8 @@ struct Chunk<'a> {
     count: u32,
 }
 
-/// Calls `visit` for all records, on this thread and `threads - 1` others.
+/// Calls `visit` for all records, on this thread and `threads - 1` others. Calls `progress` on this
+/// thread now and then, and returns `None` if `progress` ends the visit.
 ///
 /// # Errors
 /// The first failure of any of them.
@@ -72,8 +74,8 @@ pub fn visit(
     stretches: &[Stretch<'_>],
     threads: usize,
     visit: impl Fn(&[u8]) + Sync,
-    mut progress: impl FnMut(ReadProgress),
-) -> Result<Visited, Failure> {
+    mut progress: impl FnMut(ReadProgress) -> ControlFlow<()>,
+) -> Result<Option<Visited>, Failure> {
     for stretch in stretches {
         check_length(stretch)?;
     }
@@ -82,7 +84,8 @@ pub fn visit(
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (read, records) = (AtomicU64::new(0), AtomicU64::new(0));
     let failure = Mutex::new(None);
-    let run = |mut after: Option<&mut dyn FnMut(ReadProgress)>| {
+    let ended_early = AtomicBool::new(false);
+    let run = |mut after: Option<&mut dyn FnMut(ReadProgress) -> ControlFlow<()>>| {
         let mut room = vec![0; CHUNK_SEGMENTS as usize * SEGMENT_BYTES];
         while let Some(chunk) = chunks.get(next.fetch_add(1, Relaxed)) {
             if stop.load(Relaxed) {
@@ -93,8 +96,11 @@ pub fn visit(
                     let records = records.fetch_add(count, Relaxed) + count;
                     let bytes = chunk.bytes();
                     let bytes = read.fetch_add(bytes, Relaxed) + bytes;
-                    if let Some(after) = &mut after {
-                        after(ReadProgress { bytes, bytes_total, records });
+                    if let Some(after) = &mut after
+                        && after(ReadProgress { bytes, bytes_total, records }).is_break()
+                    {
+                        ended_early.store(true, Relaxed);
+                        stop.store(true, Relaxed);
                     }
                 }
                 Err(found) => {
@@ -113,7 +119,8 @@ pub fn visit(
     });
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(failure) => Err(failure),
-        None => Ok(Visited { records: records.into_inner(), bytes: read.into_inner() }),
+        None if ended_early.into_inner() => Ok(None),
+        None => Ok(Some(Visited { records: records.into_inner(), bytes: read.into_inner() })),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The state directory in the life of a process: opened at the start, handed over at a restart, closed
 //! at the end.
 
-use std::io;
+use std::num::NonZero;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{io, thread};
 
+use super::not_started::NotStarted;
 use crate::app;
 use crate::app::keeper::{self, Keeper};
 use crate::handover::JournalLuggage;
@@ -26,21 +29,24 @@ pub(super) enum Before {
 }
 
 /// Reads the state directory, if one was asked for, and keeps what is counted there from now on.
-/// A predecessor has handed over the ids already.
+/// A predecessor has handed over the ids already. While ids are read, `is_stopped` is asked whether this
+/// process was told to stop.
 ///
 /// # Errors
-/// A message for the operator.
+/// Why the process does not serve.
 pub(super) fn keep(
     options: &Options,
     shared: &app::Shared,
     workers: usize,
     origin: Before,
-) -> Result<(), String> {
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<(), NotStarted> {
     let Some(directory) = &options.state else {
         return match origin {
             Before::Nothing | Before::Server(None) => Ok(()),
             Before::Server(Some(_)) => {
-                Err("the running server has a state directory: give --state as well".to_owned())
+                let message = "the running server has a state directory: give --state as well";
+                Err(message.to_owned().into())
             }
         };
     };
@@ -48,8 +54,8 @@ pub(super) fn keep(
     let luggage = match origin {
         Before::Nothing => None,
         Before::Server(None) => {
-            return Err("the running server has no state directory: stop it, and start the other"
-                .to_owned());
+            let message = "the running server has no state directory: stop it, and start the other";
+            return Err(message.to_owned().into());
         }
         Before::Server(luggage) => luggage,
     };
@@ -57,8 +63,9 @@ pub(super) fn keep(
         if options.salvage {
             salvage(&storage)?;
         }
-        let (recovered, ids) = read(storage, shared, &directory.display().to_string())?;
-        return go_on(recovered, ids, options, shared, workers);
+        let read = read(storage, shared, &directory.display().to_string(), is_stopped)?;
+        let (recovered, ids) = read.ok_or(NotStarted::Stopped)?;
+        return Ok(go_on(recovered, ids, options, shared, workers)?);
     };
     let before = shared.statistics.cut().total().events;
     let recovered = journal::receive(storage, &bytes, files);
@@ -66,7 +73,7 @@ pub(super) fn keep(
     go_on(recovered, shared.statistics.recover(), options, shared, workers)?;
     match shared.statistics.cut().total().events == before {
         true => Ok(()),
-        false => Err("the state directory differs from what was handed over".to_owned()),
+        false => Err("the state directory differs from what was handed over".to_owned().into()),
     }
 }
 
@@ -80,8 +87,10 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     let storage = Arc::new(Directory::new(directory));
     let recovery = journal::open_existing(storage).map_err(|refusal| refusal.to_string())?;
     if let Some(recovery) = recovery {
-        let visited = recovery.visit(1, |_| {}, |_| {});
-        return visited.map(drop).map_err(|refusal| refusal.to_string());
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let visited = recovery.visit(threads, |_| {});
+        let checked = visited.and_then(|(recovered, _)| recovered.visit_cells(|_, _, _| {}));
+        return checked.map_err(|refusal| refusal.to_string());
     }
     // It would be made, or files in it.
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -106,12 +115,14 @@ fn salvage(storage: &Directory) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads all ids, with a line of progress every second.
+/// Reads all ids, with a line of progress every second. Returns `None` if this process is told to stop
+/// meanwhile; the directory is as it was then.
 fn read(
     storage: Arc<Directory>,
     shared: &app::Shared,
     path: &str,
-) -> Result<(Recovered, Recovering), String> {
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Option<(Recovered, Recovering)>, String> {
     let began = Instant::now();
     let recovery = journal::open(storage).map_err(|refusal| refusal.to_string())?;
     let mut last = began;
@@ -127,11 +138,13 @@ fn read(
                 ],
             );
         }
+        if is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let (recovered, ids, users) = keeper::recover(recovery, &shared.statistics, progress)?;
+    let complete = keeper::recover(recovery, &shared.statistics, progress)?;
+    let Some((recovered, ids, users)) = complete else { return Ok(None) };
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     log::info("the state directory is read", &[("path", &path), ("ids", &users), ("ms", &ms)]);
-    Ok((recovered, ids))
+    Ok(Some((recovered, ids)))
 }
 
 fn go_on(

@@ -5,6 +5,7 @@
 
 mod config;
 mod keep;
+mod not_started;
 mod place;
 mod report;
 mod restart;
@@ -35,13 +36,14 @@ use crate::sys::signals::{Signal, Signals};
 use crate::sys::starter::{Program, Starter};
 pub use config::check;
 use config::{cannot_start, failed};
+use not_started::NotStarted;
 use place::Place;
 use report::{end_by, say_final_statistics, say_listening};
 use restart::Restart;
 use start::Origin;
 use state::Supervisor;
 use stop::Cause;
-use wake::{Phase, Post, Wake, is_stop};
+use wake::{Phase, Post, Wake, is_stop, is_stopped};
 
 /// Names what the main thread does next.
 enum Next {
@@ -74,7 +76,15 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     let on_terminal = is_on_terminal();
     let signals = Arc::new(signals);
     let fetch = fetch(&signals, &woken, options.sandbox)?;
-    let started = origin.start(options, &woken, &signals)?;
+    let is_stopped = || is_stopped(&signals, on_terminal);
+    let started = match origin.start(options, &woken, &is_stopped) {
+        Ok(started) => started,
+        Err(NotStarted::Stopped) => {
+            log::info("stopped before the state directory was read", &[]);
+            return Ok(());
+        }
+        Err(NotStarted::Failed(message)) => return Err(message),
+    };
     fetch.put(());
     let mut supervisor = Supervisor {
         options,

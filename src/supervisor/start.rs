@@ -23,7 +23,8 @@ use super::config::{
     cannot_resolve, cannot_start, config, connections_max, failed, lack_of_memory,
 };
 use super::keep::{Before, keep, open_files, with_journal};
-use super::wake::{Wake, is_stopped};
+use super::not_started::NotStarted;
+use super::wake::Wake;
 use super::workers::start_workers;
 use crate::app::{self, live};
 use crate::handover::{Predecessor, Word};
@@ -34,7 +35,6 @@ use crate::server::{Bound, Config, Departed, Server, confine};
 use crate::service;
 use crate::sys::random;
 use crate::sys::sandbox::{self, Rights};
-use crate::sys::signals::Signals;
 
 /// A server that serves.
 pub(super) struct Started {
@@ -69,18 +69,18 @@ impl Origin {
         Ok(predecessor.map_or(Origin::Fresh, Origin::Predecessor))
     }
 
-    /// Starts to serve.
+    /// Starts to serve. `is_stopped` is asked now and then whether a signal has told this process to stop.
     ///
     /// # Errors
-    /// A message for the operator, which a predecessor gets as well.
+    /// Why the process does not serve, which a predecessor is told as well.
     pub fn start(
         mut self,
         options: &Options,
         woken: &Arc<Mailbox<Wake>>,
-        signals: &Signals,
-    ) -> Result<Started, String> {
-        let prepared = self.prepare(options, woken, signals).and_then(|started| {
-            self.take_over(signals)?;
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Started, NotStarted> {
+        let prepared = self.prepare(options, woken, is_stopped).and_then(|started| {
+            self.take_over(is_stopped)?;
             Ok(started)
         });
         match prepared {
@@ -89,11 +89,15 @@ impl Origin {
                 started.connections_come = self.settle_in(woken, options.sandbox);
                 Ok(started)
             }
-            Err(message) => {
+            Err(reason) => {
                 if let Origin::Predecessor(predecessor) = &mut self {
-                    predecessor.refuse(&message);
+                    let message = match &reason {
+                        NotStarted::Stopped => "it was told to stop",
+                        NotStarted::Failed(message) => message,
+                    };
+                    predecessor.refuse(message);
                 }
-                Err(message)
+                Err(reason)
             }
         }
     }
@@ -103,15 +107,15 @@ impl Origin {
         &mut self,
         options: &Options,
         woken: &Arc<Mailbox<Wake>>,
-        signals: &Signals,
-    ) -> Result<Started, String> {
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Started, NotStarted> {
         let config = config(options, self.workers(options))?;
         let keys = random::keys().map_err(failed("cannot get random keys from the system"))?;
         let shared = app::Shared::new(options, config.workers, keys)
             .ok_or_else(|| lack_of_memory(config.workers))?;
-        let (bound, before) = self.sockets(options, &config, &shared, signals)?;
+        let (bound, before) = self.sockets(options, &config, &shared, is_stopped)?;
         let address = bound.address();
-        keep(options, &shared, config.workers, before)?;
+        keep(options, &shared, config.workers, before, is_stopped)?;
         let connections_max = connections_max(options, config.workers, open_files(&shared))?;
         shared.note_connections_max(connections_max);
         let config = with_journal(Config { connections_max, ..config }, &shared);
@@ -138,7 +142,7 @@ impl Origin {
         options: &Options,
         config: &Config,
         shared: &app::Shared,
-        signals: &Signals,
+        is_stopped: &dyn Fn() -> bool,
     ) -> Result<(Bound, Before), String> {
         let mut before = Before::Nothing;
         let (departed, failure) = match self {
@@ -151,7 +155,7 @@ impl Origin {
             }
             Origin::Predecessor(predecessor) => {
                 let (departed, journal) = predecessor
-                    .receive(&shared.statistics, || is_stopped(signals))
+                    .receive(&shared.statistics, is_stopped)
                     .map_err(failed("cannot take over"))?;
                 before = Before::Server(journal);
                 (departed, "cannot use what was handed over")
@@ -162,11 +166,11 @@ impl Origin {
     }
 
     /// Gets the service. Nothing can fail after this.
-    fn take_over(&mut self, signals: &Signals) -> Result<(), String> {
+    fn take_over(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<(), String> {
         match self {
             Origin::Fresh | Origin::Passed(_) => Ok(()),
             Origin::Predecessor(predecessor) => {
-                predecessor.take_over(|| is_stopped(signals)).map_err(failed("cannot take over"))
+                predecessor.take_over(is_stopped).map_err(failed("cannot take over"))
             }
         }
     }

@@ -99,12 +99,12 @@ pub(super) fn is_stop(signal: Signal, on_terminal: bool) -> bool {
 /// Returns whether a signal has told this process to stop before it serves, and no thread fetches
 /// signals yet. Other signals, such as requests for a restart, are dropped: there is nothing to
 /// restart yet.
-pub(super) fn is_stopped(signals: &Signals) -> bool {
+pub(super) fn is_stopped(signals: &Signals, on_terminal: bool) -> bool {
     let mut stopped = false;
     while let Ok(Some(signal)) = signals.wait(Some(Duration::ZERO)) {
         match signal {
             Signal::Fatal(fatal) => fatal.end_process(),
-            signal => stopped |= matches!(signal, Signal::Interrupt | Signal::Terminate),
+            signal => stopped |= is_stop(signal, on_terminal),
         }
     }
     stopped

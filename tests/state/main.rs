@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod full;
 mod order;
+mod reading;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,18 +4,14 @@
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
-use std::net::TcpListener;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
-use std::{env, io, thread};
+use std::{env, io};
 
 use super::Scratch;
-use super::support::{
-    Client, PATIENCE, Server, Stats, command, event, eventually, get, lines_of, post, skip,
-};
+use super::support::{Server, command, event, skip};
 
 /// A user that is not the superuser.
 const OTHER_USER: u32 = 65_534;
@@ -33,7 +29,7 @@ fn used(path: &Path) {
 type Entry = (OsString, u32, u32, Vec<u8>);
 
 /// Returns all that is in a directory, or at a path that is none.
-fn snapshot(path: &Path) -> io::Result<Vec<Entry>> {
+pub fn snapshot(path: &Path) -> io::Result<Vec<Entry>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() {
         return Ok(vec![("".into(), metadata.mode(), metadata.uid(), fs::read(path)?)]);
@@ -305,54 +301,4 @@ fn a_check_makes_and_changes_nothing() {
     let modes = snapshot(&scratch.state()).unwrap().into_iter().map(|(_, mode, ..)| mode & 0o777);
     // The directory, the control file, and for each of two workers a lane and its cells.
     assert_eq!(modes.collect::<Vec<_>>(), [0o700, 0o600, 0o600, 0o600, 0o600, 0o600]);
-}
-
-/// The halt makes the reading last longer than a second, on any machine.
-#[test]
-fn clients_wait_in_the_queue_while_the_state_is_read() {
-    let scratch = Scratch::new();
-    let (batches, batch) = (150, 2_000);
-    let server = Server::run(&mut scratch.command(&[]));
-    let mut client = server.connect();
-    for number in 0..batches {
-        let line = |user| format!("{{\"userId\":\"user_{number}_{user}\",\"value\":1}}\n");
-        client.send(post("/events", &(0..batch).map(line).collect::<String>()).as_bytes());
-        assert_eq!(client.answer().status, 200);
-    }
-    drop((client, server));
-
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut child = scratch.command(&["--listen", &port.to_string()]).spawn().unwrap();
-    let lines = lines_of(child.stderr.take().unwrap());
-    let mut client = None;
-    eventually("the address is taken", || {
-        client = Client::connect(port).ok();
-        client.is_some()
-    });
-    let signal = |signal| {
-        // SAFETY: kill(2) takes numbers; the process has not been waited for.
-        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
-    };
-    signal(libc::SIGSTOP);
-    let mut client = client.unwrap();
-    client.send((event("another", 1.0) + &get("/stats")).as_bytes());
-    thread::sleep(Duration::from_millis(1_100));
-    assert!(lines.try_recv().is_err(), "it was ready too early for this test");
-    signal(libc::SIGCONT);
-    let next = || lines.recv_timeout(PATIENCE).unwrap();
-    let progress = next();
-    assert!(progress.contains("reading the state directory bytes="), "{progress}");
-    assert!(progress.contains(" of=") && progress.contains(" ids="), "{progress}");
-    assert_eq!(client.answer().status, 200);
-    let stats = Stats::parse(&client.answer().text());
-    let count = batches * batch + 1;
-    assert_eq!((stats.events, stats.users, stats.sum), (count, count, Some(count as f64)));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let rest: Vec<_> = lines.iter().collect();
-    assert!(
-        rest.iter().any(|line| line
-            .contains(&format!("the state directory is read path={}", scratch.state().display()))),
-        "{rest:?}"
-    );
 }

@@ -2,7 +2,7 @@
 //! differ. The old process goes on where a successor cannot.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
@@ -35,6 +35,31 @@ fn a_relative_path_stays_the_same_directory_over_restarts() {
     assert_eq!((stats.events, stats.users), (6, 5));
     assert_eq!(server.stop().events, 6);
     assert_eq!(start().stop().users, 5);
+}
+
+/// A successor has the options of the first process. It takes over what that process has salvaged, and
+/// has nothing to salvage itself.
+#[test]
+fn a_restart_after_a_salvage_takes_over_and_salvages_nothing() {
+    let scratch = Scratch::new();
+    let server = Server::run(&mut scratch.command(&["--workers", "1"]));
+    count_one(&server, "a");
+    count_one(&server, "b");
+    server.stop();
+    let lane = fs::File::options().write(true).open(scratch.state().join("lane-0000")).unwrap();
+    lane.write_all_at(b"\xff", 65_536).unwrap();
+    let mut server = Server::run(&mut scratch.command(&["--workers", "1", "--salvage"]));
+    let salvaged = Stats::parse(&server.stats());
+    assert_eq!(salvaged.events, 2);
+    count_one(&server, "c");
+    for _ in 0..2 {
+        let lines = server.restart();
+        assert!(!lines.iter().any(|line| line.contains("lost from the state")), "{lines:?}");
+        let stats = Stats::parse(&server.stats());
+        assert_eq!((stats.events, stats.users), (3, salvaged.users + 1));
+    }
+    let damaged = |number| scratch.state().join(format!("lane-0000.damaged-{number}"));
+    assert!(damaged(1).exists() && !damaged(2).exists());
 }
 
 /// Writes a program that runs millrace with other options than it is given.

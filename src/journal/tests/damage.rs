@@ -48,7 +48,7 @@ impl Drop for Folder {
 /// Returns what they hold.
 fn real_files(name: &str, clean: bool) -> (Image, Kept) {
     let folder = Folder::new(name);
-    let (recovered, _) = open(folder.storage()).unwrap().visit(1, |_| {}, |_| {}).unwrap();
+    let (recovered, _) = open(folder.storage()).unwrap().visit(1, |_| {}).unwrap();
     let (mut begun, mut lanes) = recovered.begin(2, Fsync::EverySecond, 65_536).unwrap();
     let mut record = 0_u32;
     for round in 0..80 {

@@ -55,7 +55,7 @@ pub fn start(storage: Arc<dyn Storage>, workers: usize, fsync: Fsync) -> (Run, V
     let records = Mutex::new(Vec::new());
     let recovery = open(storage).unwrap();
     let (recovered, visited) =
-        recovery.visit(2, |record| records.lock().unwrap().push(record.to_vec()), |_| {}).unwrap();
+        recovery.visit(2, |record| records.lock().unwrap().push(record.to_vec())).unwrap();
     let mut records = records.into_inner().unwrap();
     assert_eq!(visited.records as usize, records.len());
     records.sort();

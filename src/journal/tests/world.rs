@@ -341,7 +341,7 @@ pub fn recover(disk: &Disk) -> Result<(Recovered, Kept), Unusable> {
     let add = |record: &[u8]| {
         *records.lock().unwrap().entry(record.to_vec()).or_default() += 1;
     };
-    let (recovered, _) = recovery.visit(1, add, |_| {})?;
+    let (recovered, _) = recovery.visit(1, add)?;
     kept.records = records.into_inner().unwrap();
     recovered.visit_cells(|lane, index, value| {
         kept.cells.insert((lane, index), value.to_vec());
