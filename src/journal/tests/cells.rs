@@ -12,9 +12,13 @@ use crate::journal::disk::{Disk, Random};
 use crate::journal::{Fsync, Unusable, receive, salvage};
 use crate::limits::{JOURNAL_CELL_BYTES_MAX, JOURNAL_CELLS_MAX};
 
-/// Commits a cell, with a state that says the same.
+/// Commits a cell, with a state that has the same bytes. Tries again while the thread that makes space is
+/// not fast enough, as on a busy machine.
 fn commit(run: &mut Run, lane: usize, index: u32, text: &str) {
-    run.lanes[lane].put_cell(index, text.as_bytes()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while run.lanes[lane].put_cell(index, text.as_bytes()).is_err() {
+        assert!(Instant::now() < deadline, "no room for cell {index}");
+    }
     run.published.commit(&mut run.lanes[lane], text.as_bytes(), text.as_bytes());
 }
 
