@@ -227,25 +227,57 @@ fn the_server_has_six_packages_and_no_others() {
 }
 
 #[test]
-fn the_readme_lists_every_option() {
-    let readme = read("README.md");
+fn the_table_of_options_lists_every_option() {
+    let path = "docs/options.md";
+    let table = read(path);
     for row in millrace::options::PROGRAM.rows {
-        assert!(readme.contains(&format!("--{}", row.long)), "--{} is not in README.md", row.long);
+        assert!(table.contains(&format!("--{}", row.long)), "--{} is not in {path}", row.long);
         let variable = format!("MILLRACE_{}", row.long.to_uppercase().replace('-', "_"));
-        assert!(
-            row.variable().is_none() || readme.contains(&variable),
-            "{variable} is not in README.md"
-        );
+        let is_listed = row.variable().is_none() || table.contains(&variable);
+        assert!(is_listed, "{variable} is not in {path}");
     }
 }
 
 #[test]
-fn every_route_is_in_the_readme() {
-    let readme = read("README.md");
-    for path in
-        ["/event", "/stats", "/health", "/metrics", "/reset", "`GET /`", "/live", "/openapi.json"]
-    {
-        assert!(readme.contains(path), "{path}");
+fn every_route_is_in_the_description_of_the_interface() {
+    let description = read("docs/api.md");
+    for path in [
+        "/event`",
+        "/events`",
+        "/stats",
+        "/health",
+        "/metrics",
+        "/reset",
+        "`GET /`",
+        "/live",
+        "/openapi.json",
+    ] {
+        assert!(description.contains(path), "{path}");
+    }
+}
+
+/// A reader who follows a link of a document finds a file, and docs/README.md leads to every document.
+#[test]
+fn links_lead_to_files_and_the_index_to_every_document() {
+    let is_document = |path: &Path| path.extension().is_some_and(|it| it == "md");
+    let mut documents = files("docs", is_document);
+    let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    documents.extend(top.iter().map(|name| Path::new(name).to_owned()));
+    let index = read("docs/README.md");
+    for document in &documents {
+        let text = read(document);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let folder = document.parent().expect("a folder");
+            let exists = root().join(folder).join(file).exists();
+            assert!(exists, "{} links to {link}, which does not exist", document.display());
+        }
+        let name = document.file_name().expect("a name").display().to_string();
+        let is_listed = name == "README.md" || !document.starts_with("docs");
+        assert!(is_listed || index.contains(&format!("({name})")), "{name} is not in the index");
     }
 }
 

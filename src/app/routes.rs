@@ -2,7 +2,7 @@
 //! metrics' documents and to `openapi.json`.
 //!
 //! The `405` answers, the `404` text, the labels of metrics and the tests of `openapi.json` and
-//! README.md come from this table.
+//! docs/api.md come from this table.
 
 use super::answers::Clerk;
 use super::meters::Row;

@@ -8,7 +8,7 @@
 //!    `cli::value` (`whole`, `bytes`, `time`, `choice`) or of this room (`address`, `url`), and
 //!    stores it. `default` is what help shows; a test compares it with `Default for Options`.
 //! 3. Add a row to `VALUES` or `SWITCHES` in `tests/options.rs`, and a line to the table in
-//!    README.md. Tests fail until both are there.
+//!    docs/options.md. Tests fail until both are there.
 //!
 //! Parsing, both helps, the environment variable, the man page, the completions and the suggestions
 //! for misspelt names follow from the row. Other programs' names for the option belong to `HINTS` in

@@ -65,7 +65,15 @@ fn has_prose(path: &Path) -> bool {
 fn comments_and_documents_are_in_plain_english() {
     let folders = [".ci", "benches", "docs", "src", "tests", "tools"];
     let mut paths: Vec<_> = folders.iter().flat_map(|folder| files(folder, has_prose)).collect();
-    let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Makefile", "Cargo.toml"];
+    let top = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "Makefile",
+        "Cargo.toml",
+    ];
     paths.extend(top.iter().map(|name| Path::new(name).to_owned()));
     let mut found = Vec::new();
     for path in paths.iter().filter(|path| !path.ends_with("house/words.rs")) {
