@@ -1,15 +1,20 @@
-# The tasks of millrace. They need Rust, make and a C linker. A target that can use more looks for it,
-# and prints what it lacks. ARGS='…' is passed on to the program that a target runs.
+# The tasks of millrace. They need Rust 1.88 or newer, make and a C linker. A target that can use more
+# looks for it, and prints what it lacks. ARGS='…' is passed on to the program that a target runs:
+# make run ARGS='--workers 1', make challenge ARGS='--connections 64'.
 
 # Where cargo builds: the same directory for `make` and cargo, with or without the variable.
 TARGET = $${CARGO_TARGET_DIR:-target}
+# Where `make install` puts its files.
+PREFIX = /usr/local
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The first thing that a newcomer does, so POST /reset is allowed.
-run: ## Build the server and start it on port 8080
-	cargo run --release --locked --package millrace -- --allow-reset $(ARGS)
+# The first thing that a newcomer does, so POST /reset is allowed, and only this machine can connect.
+# ARGS='--listen 0.0.0.0:8080' or MILLRACE_LISTEN opens it to others; the last address counts.
+run: ## Build the server and start it on 127.0.0.1:8080
+	cargo run --release --locked --package millrace -- \
+		--listen "$${MILLRACE_LISTEN:-127.0.0.1:8080}" --allow-reset $(ARGS)
 
 # The main task. The exit status is 0 if every event was counted exactly. Both programs are built
 # first, so that no compiler runs beside the measurement.
@@ -74,11 +79,28 @@ instructions: ## Count user-space instructions for a request, where valgrind is 
 dist: ## Build the static, stripped binary into target/dist
 	sh tools/dist.sh
 
-package: ## Pack target/dist/millrace: tarball, Debian package, checksums
+package: dist ## Build the static binary and pack it: tarball, Debian package, checksums
 	sh tools/package.sh
 
+# The man page, the completions and the documents go along. PREFIX=/usr/local and DESTDIR= as usual.
+# The binary is built by `make dist`, before, so that root need not run a compiler.
+install: ## Install what `make dist` has built below PREFIX
+	@test -x target/dist/millrace || { echo "install: run 'make dist' first" >&2; exit 1; }
+	sh tools/install.sh target/dist/millrace "$(DESTDIR)$(PREFIX)"
+
+uninstall: ## Remove what `make install` has installed
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/millrace"
+	cd "$(DESTDIR)$(PREFIX)" && rm -f bin/millrace share/man/man1/millrace.1 \
+		share/bash-completion/completions/millrace share/zsh/vendor-completions/_millrace \
+		share/fish/vendor_completions.d/millrace.fish
+
+# What the fuzzer has found (tools/fuzz/corpus and artifacts) stays.
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf tools/fuzz/target tools/peers/build tools/peers/*/target tests/browser/node_modules
+
 # Another build, an empty root, a fresh Debian.
-check: dist package ## Try the packages as their users would, where that is possible
+check: package ## Try the packages as their users would, where that is possible
 	cargo build --release --locked --package challenge
 	sh tools/package-check.sh "$(TARGET)/release/challenge"
 
@@ -104,4 +126,4 @@ slowloris: ## Measure normal load beside 5,000 trickling clients
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
 
 .PHONY: help run challenge test test-browser test-interface page lint bench compare scale instructions dist \
-	package check model fuzz soak slowloris crash
+	package install uninstall clean check model fuzz soak slowloris crash

@@ -18,27 +18,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# What both packages have, under the names it is installed by.
-fill() { # ROOT
-    install -D -m 755 "$binary" "$1/bin/millrace"
-    for page in man:share/man/man1/millrace.1 \
-        bash:share/bash-completion/completions/millrace \
-        zsh:share/zsh/vendor-completions/_millrace \
-        fish:share/fish/vendor_completions.d/millrace.fish; do
-        install -d "$1/$(dirname "${page#*:}")"
-        "$binary" --generate "${page%%:*}" >"$1/${page#*:}"
-    done
-    install -D -m 644 -t "$1/share/doc/millrace" README.md CHANGELOG.md LICENSE
-    install -D -m 644 -t "$1/share/doc/millrace/monitoring" tools/monitoring/*
-}
-
 pack() { # OUTPUT DIRECTORY NAME
     tar --create --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
         --numeric-owner --directory="$2" "$3" | gzip -9 --no-name >"$1"
 }
 
 name=millrace-$version-$machine-linux
-fill "$work/$name"
+sh tools/install.sh "$binary" "$work/$name"
 install -D -m 644 -t "$work/$name/systemd" tools/deploy/millrace.service \
     tools/deploy/millrace.socket tools/deploy/millrace.default
 (cd "$work/$name" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >../SHA256SUMS)
@@ -49,7 +35,7 @@ made=$name.tar.gz
 if command -v dpkg-deb >/dev/null; then
     architecture=$(dpkg --print-architecture)
     root=$work/deb
-    fill "$root/usr"
+    sh tools/install.sh "$binary" "$root/usr"
     gzip -9 --no-name "$root/usr/share/man/man1/millrace.1"
     mv "$root/usr/share/doc/millrace/LICENSE" "$root/usr/share/doc/millrace/copyright"
     install -D -m 644 -t "$root/lib/systemd/system" tools/deploy/millrace.service tools/deploy/millrace.socket
