@@ -114,10 +114,11 @@ pub const TURN_ACCEPTS_MAX: usize = 64;
 pub const TURN_ARRIVALS_MAX: usize = 4;
 /// Readiness events taken from the kernel at once.
 pub const POLL_EVENTS_MAX: usize = 1024;
-/// A buffer lent to a connection for what is left over of a turn; it grows when it has to.
+/// The smallest buffer lent to a connection for what is left over of a turn; it grows when it has to.
 pub const LENT_BUFFER_BYTES: usize = 4 * 1024;
-/// Buffers a worker keeps for later; more go back to the allocator.
-pub const POOLED_BUFFERS_MAX: usize = 256;
+/// Bytes of buffers that a worker keeps for later: 64 lists of 1,000 events each. More go back to the
+/// system.
+pub const POOLED_BYTES_MAX: usize = 4 << 20;
 /// Bytes of its answers that a peer must take within each write time-out to be given another one:
 /// a slow line takes far more, and a peer that takes a byte at a time only holds a connection.
 pub const WRITE_PROGRESS_BYTES_MIN: usize = 4 * 1024;

@@ -112,11 +112,10 @@ impl Answers {
         }
     }
 
-    /// Appends the answer to a client for which there is no room.
-    pub fn overloaded(&mut self, out: &mut Vec<u8>) {
+    /// Appends the answer to a client for which there is no room; `message` says of what kind.
+    pub fn unavailable(&mut self, out: &mut Vec<u8>, message: &str) {
         let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
-        let body =
-            error_body("The server has as many connections as it may have; try again later.");
+        let body = error_body(message);
         let content = Content::Bytes(JSON, &body);
         self.responses.write(out, Status::ServiceUnavailable, Persistence::Close, &fields, content);
         self.meters().count(Row::NONE, Status::ServiceUnavailable, 1);

@@ -18,6 +18,7 @@ use super::shared::Shared;
 use crate::event::{EventError, FrameError};
 use crate::http::{Content, Extras, Refusal, Request, Status};
 use crate::limits::RETRY_AFTER_S;
+use crate::log;
 use crate::server::{Detached, Handler, Part, Reply};
 
 /// Handles the requests of one worker.
@@ -254,7 +255,14 @@ impl Handler for App {
     }
 
     fn overloaded(&mut self, out: &mut Vec<u8>) {
-        self.answers.overloaded(out);
+        let message = "The server has as many connections as it may have; try again later.";
+        self.answers.unavailable(out, message);
+    }
+
+    fn lacking_memory(&mut self, out: &mut Vec<u8>) {
+        log::error("connections are closed: there is no memory for what their clients send", &[]);
+        let message = "The server has no memory for this request now; try again later.";
+        self.answers.unavailable(out, message);
     }
 
     fn detached(&mut self, connection: Detached) {

@@ -3,9 +3,10 @@
 //! The usual turn needs none: a worker reads into one buffer of its own and writes from another.
 //! Only what is left over, the start of a request or the rest of an answer, moves into a buffer
 //! that is lent to the connection until it is used up. So an idle connection has none, and a
-//! worker keeps as many as were in use at once, up to [`POOLED_BUFFERS_MAX`].
+//! worker keeps as many as were in use at once, up to [`POOLED_BYTES_MAX`].
 
-use crate::limits::{LENT_BUFFER_BYTES, POOLED_BUFFERS_MAX};
+use crate::limits::{LENT_BUFFER_BYTES, POOLED_BYTES_MAX};
+use crate::sys::memory;
 
 /// Bytes that wait: a filled part, then room.
 #[derive(Debug, Default)]
@@ -51,22 +52,10 @@ impl Buffer {
         }
     }
 
-    /// Appends, growing as needed.
-    pub fn append(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
+    /// Appends to what is in it. The room must be there.
+    fn append(&mut self, bytes: &[u8]) {
         self.room_mut()[..bytes.len()].copy_from_slice(bytes);
         self.filled += bytes.len();
-    }
-
-    /// Makes room for at least `room` bytes. Doubles the size at least when the bytes have to move, so
-    /// that a long request that trickles in is not copied over and over.
-    pub fn reserve(&mut self, room: usize) {
-        let needed = self.filled + room;
-        if needed > self.bytes.len() {
-            let mut grown = vec![0; needed.max(2 * self.bytes.len())].into_boxed_slice();
-            grown[..self.filled].copy_from_slice(self.filled());
-            self.bytes = grown;
-        }
     }
 }
 
@@ -85,27 +74,82 @@ impl From<Buffer> for Vec<u8> {
     }
 }
 
+/// The system has no memory for a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
 /// The buffers of one worker that no connection borrows now.
 #[derive(Default)]
 pub struct Buffers {
-    free: Vec<Box<[u8]>>,
+    /// By size: each class has twice that of the one before, the first has [`LENT_BUFFER_BYTES`].
+    free: [Vec<Box<[u8]>>; CLASSES],
+    free_bytes: usize,
+}
+
+/// Classes of sizes; the largest is that of a body of the usual bound with its head.
+const CLASSES: usize = 6;
+
+/// Returns the class of the smallest buffers that have this number of bytes, if there is one.
+fn class_of(bytes: usize) -> Option<usize> {
+    let class = bytes.div_ceil(LENT_BUFFER_BYTES).next_power_of_two().trailing_zeros() as usize;
+    (class < CLASSES).then_some(class)
 }
 
 impl Buffers {
-    /// An empty buffer with at least so much room.
-    pub fn lend(&mut self, room: usize) -> Buffer {
-        let pooled = if room <= LENT_BUFFER_BYTES { self.free.pop() } else { None };
-        let bytes =
-            pooled.unwrap_or_else(|| vec![0; room.max(LENT_BUFFER_BYTES)].into_boxed_slice());
-        Buffer { bytes, filled: 0 }
+    /// Lends a buffer that holds `bytes`.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn lend(&mut self, bytes: &[u8]) -> Result<Buffer, NoMemory> {
+        let mut buffer = Buffer { bytes: self.take(bytes.len())?, filled: 0 };
+        buffer.append(bytes);
+        Ok(buffer)
     }
 
-    /// Takes the memory of a buffer back and leaves it without any. Grown buffers go to the
-    /// allocator, so that one burst of long requests is not held for ever.
+    /// Makes room for at least `room` more bytes in a buffer. Doubles its size at least when the bytes have
+    /// to move, so that a long request that trickles in is not copied over and over.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn grow(&mut self, buffer: &mut Buffer, room: usize) -> Result<(), NoMemory> {
+        let needed = buffer.filled + room;
+        if needed > buffer.bytes.len() {
+            let bytes = self.take(needed.max(2 * buffer.bytes.len()))?;
+            let mut grown = Buffer { bytes, filled: 0 };
+            grown.append(buffer.filled());
+            self.put(std::mem::replace(buffer, grown).bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes the memory of a buffer back and leaves it without any.
     pub fn take_back(&mut self, buffer: &mut Buffer) {
-        let Buffer { bytes, .. } = std::mem::take(buffer);
-        if bytes.len() == LENT_BUFFER_BYTES && self.free.len() < POOLED_BUFFERS_MAX {
-            self.free.push(bytes);
+        self.put(std::mem::take(buffer).bytes);
+    }
+
+    /// Returns memory of at least this size, which is a free buffer if there is one.
+    fn take(&mut self, bytes: usize) -> Result<Box<[u8]>, NoMemory> {
+        let Some(class) = class_of(bytes) else {
+            return memory::try_zeroed(bytes).ok_or(NoMemory);
+        };
+        match self.free[class].pop() {
+            Some(free) => {
+                self.free_bytes -= free.len();
+                Ok(free)
+            }
+            None => memory::try_zeroed(LENT_BUFFER_BYTES << class).ok_or(NoMemory),
+        }
+    }
+
+    /// Keeps memory for the next buffer of its class. What is too much goes back to the system, so that
+    /// one burst of long requests is not held for ever.
+    fn put(&mut self, bytes: Box<[u8]>) {
+        let class = class_of(bytes.len()).filter(|class| bytes.len() == LENT_BUFFER_BYTES << class);
+        if let Some(class) = class
+            && self.free_bytes + bytes.len() <= POOLED_BYTES_MAX
+        {
+            self.free_bytes += bytes.len();
+            self.free[class].push(bytes);
         }
     }
 }
@@ -115,28 +159,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_reused_and_a_grown_one_is_not_kept() {
+    fn buffers_are_reused_by_size() {
         let mut buffers = Buffers::default();
-        let mut buffer = buffers.lend(10);
-        buffer.append(b"left over");
+        let mut buffer = buffers.lend(b"left over").unwrap();
         let address = buffer.filled().as_ptr();
         buffers.take_back(&mut buffer);
         assert!(buffer.is_empty() && buffer.room_mut().is_empty());
 
-        let mut again = buffers.lend(1);
-        assert!(again.is_empty());
-        again.append(b"x");
-        assert_eq!(again.filled().as_ptr(), address);
-        again.reserve(LENT_BUFFER_BYTES);
+        let mut again = buffers.lend(b"x").unwrap();
+        assert_eq!((again.filled(), again.filled().as_ptr()), (&b"x"[..], address));
+        buffers.grow(&mut again, LENT_BUFFER_BYTES).unwrap();
         assert_eq!(again.filled(), b"x");
+        assert_eq!(again.room_mut().len(), 2 * LENT_BUFFER_BYTES - 1);
+        assert_eq!(buffers.free_bytes, LENT_BUFFER_BYTES, "the small one is free again");
         buffers.take_back(&mut again);
-        assert!(buffers.free.is_empty());
+        assert_eq!(buffers.free_bytes, 3 * LENT_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_a_worker_may_keep() {
+        let mut buffers = Buffers::default();
+        for size in [1, LENT_BUFFER_BYTES, 16 * LENT_BUFFER_BYTES, 100 * LENT_BUFFER_BYTES] {
+            let lent: Vec<Buffer> =
+                (0..2_000).map(|_| buffers.lend(&vec![1; size]).unwrap()).collect();
+            for mut buffer in lent {
+                assert!(buffer.filled().len() == size && buffer.filled()[size - 1] == 1);
+                buffers.take_back(&mut buffer);
+            }
+            assert!(buffers.free_bytes <= POOLED_BYTES_MAX);
+        }
+        let mut foreign = Buffer::from(vec![1; 5_000]);
+        let before = buffers.free_bytes;
+        buffers.take_back(&mut foreign);
+        assert_eq!(buffers.free_bytes, before, "a size of no class");
     }
 
     #[test]
     fn keeping_moves_the_rest_to_the_front() {
-        let mut buffer = Buffers::default().lend(8);
-        buffer.append(b"first,second,third");
+        let mut buffer = Buffers::default().lend(b"first,second,third").unwrap();
         buffer.keep(6..12);
         assert_eq!(buffer.filled(), b"second");
         buffer.append(b"!");

@@ -76,13 +76,15 @@ pub enum Closed {
     Panic,
     /// There were too many connections.
     Overload,
+    /// There was no memory for what the peer had sent, or for its answers.
+    NoMemory,
     /// The server stopped.
     Shutdown,
 }
 
 impl Closed {
     /// Every variant once, in the order of declaration, with its label.
-    pub const ALL: [(Closed, &'static str); 11] = [
+    pub const ALL: [(Closed, &'static str); 12] = [
         (Closed::ByPeer, "peer"),
         (Closed::AfterAnswer, "after_answer"),
         (Closed::ProtocolError, "protocol_error"),
@@ -93,6 +95,7 @@ impl Closed {
         (Closed::SocketError, "socket_error"),
         (Closed::Panic, "panic"),
         (Closed::Overload, "overload"),
+        (Closed::NoMemory, "no_memory"),
         (Closed::Shutdown, "shutdown"),
     ];
 }

@@ -93,6 +93,8 @@ pub trait Handler: Send {
     fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>);
     /// Appends the answer to a client for which there is no room; the connection will be closed.
     fn overloaded(&mut self, out: &mut Vec<u8>);
+    /// Appends the answer to a client for whose request there is no memory; the connection will be closed.
+    fn lacking_memory(&mut self, out: &mut Vec<u8>);
     /// Takes a connection for which [`request`](Self::request) returned [`Reply::Detach`], after the
     /// bytes that were answered. The server has no part in it any more.
     fn detached(&mut self, connection: Detached);

@@ -49,6 +49,8 @@ pub enum Stop {
     Budget,
     /// The connection ends with the last answer.
     End(Closed),
+    /// There is no memory for the rest of the input: the connection ends with an answer that says so.
+    NoMemory,
     /// The connection is the handler's, with the last answer.
     Detach,
 }

@@ -31,6 +31,7 @@ use crate::mailbox::Mailbox;
 use crate::options::Options;
 use crate::server::confine;
 use crate::service::VARIABLES_OF_ONE_PROCESS;
+use crate::sys::memory;
 use crate::sys::sandbox::Rights;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::starter::{Program, Starter};
@@ -61,6 +62,8 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
     log_panics();
     // First, because the parent may end.
     let place = Place::find();
+    // Before any thread starts.
+    memory::give_back_large_blocks();
     // Before any thread starts, so that every thread inherits the mask and one waits for signals.
     let signals = Signals::block().map_err(failed("cannot block signals"))?;
     // Before any thread starts and before the origin is found: what that changes in this process is

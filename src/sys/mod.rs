@@ -10,6 +10,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod errors;
 pub mod files;
+pub mod memory;
 pub mod oom;
 pub mod passing;
 pub mod process;

@@ -49,6 +49,13 @@ impl<S: Stream, D> Connection<S, D> {
         self.send_last(Closed::Overload, desk)
     }
 
+    /// Tells a client that there is no memory for its request, and ends.
+    pub(super) fn lack_memory<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
+        desk.output.clear();
+        desk.handler.lacking_memory(desk.output);
+        self.send_last(Closed::NoMemory, desk)
+    }
+
     /// Ends once all answers have left; reads no further request.
     pub(super) fn end<H>(&mut self, reason: Closed, desk: &mut Desk<'_, H>) -> Next {
         desk.buffers.take_back(&mut self.held);

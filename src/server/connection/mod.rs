@@ -25,16 +25,16 @@ mod ending;
 mod large;
 mod phase;
 mod progress;
+mod sending;
 mod travel;
 
-use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::buffers::{Buffer, Buffers};
+use super::buffers::{Buffer, Buffers, NoMemory};
 use super::meters::{Activity, Closed, Meters};
 use super::round::{Account, Debt, Others, Read, Stop};
-use super::stream::{Stream, receive, send};
+use super::stream::{Stream, receive};
 use super::timers::Class;
 use super::{Handler, Part, Reply};
 use crate::http::exchange::Stage;
@@ -187,6 +187,9 @@ impl<S: Stream, D> Connection<S, D> {
     pub fn answer<H: Handler>(&mut self, debt: &Debt, desk: &mut Desk<'_, H>) -> Next {
         desk.output.clear();
         desk.others.write(debt, desk.handler, desk.output);
+        if debt.stop == Stop::NoMemory {
+            desk.handler.lacking_memory(desk.output);
+        }
         if self.send_output(desk).is_err() {
             return Next::Close(Closed::SocketError);
         }
@@ -197,6 +200,7 @@ impl<S: Stream, D> Connection<S, D> {
         }
         match debt.stop {
             Stop::End(reason) => self.end(reason, desk),
+            Stop::NoMemory => self.end(Closed::NoMemory, desk),
             Stop::Detach => Next::Detach,
             Stop::Starved | Stop::Budget => self.after(requests > 0, desk),
         }
@@ -223,6 +227,7 @@ impl<S: Stream, D> Connection<S, D> {
         let debt = match received {
             Ok(Some(debt)) => debt,
             Ok(None) => return Turn::Over(self.after(false, desk)),
+            Err(Closed::NoMemory) => return Turn::Over(self.lack_memory(desk)),
             Err(reason) => return Turn::Over(Next::Close(reason)),
         };
         self.held_begins = match debt.stop {
@@ -256,10 +261,12 @@ impl<S: Stream, D> Connection<S, D> {
         self.note_received(received == desk.input.len());
         // The input is lent out while it is read; it is the worker's, and comes back.
         let input = std::mem::take(&mut desk.input);
-        let (debt, rest) = self.stage(&mut input[..received], desk);
+        let (mut debt, rest) = self.stage(&mut input[..received], desk);
         if !rest.is_empty() {
-            self.held = desk.buffers.lend(rest.len());
-            self.held.append(&input[rest]);
+            match desk.buffers.lend(&input[rest]) {
+                Ok(held) => self.held = held,
+                Err(NoMemory) => debt.stop = Stop::NoMemory,
+            }
         }
         desk.input = input;
         Ok(Some(debt))
@@ -291,7 +298,8 @@ impl<S: Stream, D> Connection<S, D> {
             .expected_bytes()
             .map_or(0, |bytes| bytes.saturating_sub(self.held.filled().len()));
         // A client's word for the length is not worth memory; what it has sent is.
-        self.held.reserve(missing.clamp(1, LENT_BUFFER_BYTES));
+        let room = missing.clamp(1, LENT_BUFFER_BYTES);
+        desk.buffers.grow(&mut self.held, room).map_err(|NoMemory| Closed::NoMemory)?;
         let room = self.held.room_mut();
         let room_bytes = room.len();
         match receive(&mut self.stream, room, desk.meters) {
@@ -431,34 +439,6 @@ impl<S: Stream, D> Connection<S, D> {
         desk.handler.refuse(&self.peer, refusal, desk.others.buffer());
         desk.others.note(account, desk.handler.staged());
         desk.meters.http_errors[refusal.error as usize].add(1);
-    }
-
-    /// Sends the output; what the socket does not take moves to `unsent`.
-    #[inline]
-    fn send_output<H>(&mut self, desk: &mut Desk<'_, H>) -> io::Result<()> {
-        if desk.output.is_empty() {
-            return Ok(());
-        }
-        let sent = send(&mut self.stream, desk.output, desk.meters)?;
-        if sent < desk.output.len() {
-            let rest = &desk.output[sent..];
-            self.unsent = desk.buffers.lend(rest.len());
-            self.unsent.append(rest);
-            self.owed_bytes = self.stream.untaken_bytes()?;
-            self.idle_checks = 0;
-        }
-        Ok(())
-    }
-
-    fn send_unsent<H>(&mut self, desk: &mut Desk<'_, H>) -> io::Result<()> {
-        let sent = send(&mut self.stream, self.unsent.filled(), desk.meters)?;
-        self.owed_bytes += sent;
-        let rest = sent..self.unsent.filled().len();
-        self.unsent.keep(rest);
-        if self.unsent.is_empty() {
-            desk.buffers.take_back(&mut self.unsent);
-        }
-        Ok(())
     }
 
     /// What an open connection waits for now.
