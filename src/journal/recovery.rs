@@ -320,7 +320,7 @@ impl Recovery {
     }
 
     /// Calls `visit` for each record, on this thread and `threads - 1` others, and checks every byte on
-    /// the way.
+    /// the way. Checks all cells afterwards.
     ///
     /// A record may come more than once, in different lanes.
     ///
@@ -363,7 +363,9 @@ impl Recovery {
             }
         })?;
         drop(stretches);
-        Ok(visited.map(|visited| (Recovered(self), visited)))
+        let Some(visited) = visited else { return Ok(None) };
+        self.visit_cells(|_, _, _| {})?;
+        Ok(Some((Recovered(self), visited)))
     }
 }
 

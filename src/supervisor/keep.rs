@@ -89,8 +89,7 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     if let Some(recovery) = recovery {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let visited = recovery.visit(threads, |_| {});
-        let checked = visited.and_then(|(recovered, _)| recovered.visit_cells(|_, _, _| {}));
-        return checked.map_err(|refusal| refusal.to_string());
+        return visited.map(drop).map_err(|refusal| refusal.to_string());
     }
     // It would be made, or files in it.
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());

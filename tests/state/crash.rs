@@ -6,6 +6,7 @@
 //! number of events and of users follow: all three must be of the same events, in every answer of a
 //! running server and after every start.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -14,7 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scratch;
-use super::support::{Client, PATIENCE, Server, Stats, get, post};
+use super::damage::copy;
+use super::support::{Client, PATIENCE, Server, Stats, command, get, post};
 
 /// Bits of the sum for the number of one client's events.
 const COUNT_BITS: u32 = 17;
@@ -259,6 +261,10 @@ fn crash(goes_on: impl Fn(u64) -> bool) -> u64 {
         let fsync = ["everysec", "always"][random.below(2) as usize];
         let name = format!("{end:?} with {workers} workers, {fsync}");
         let context = format!("run {run}: {name}, after {before}; seed {seed}");
+        // An odd number of ends: after two rounds, this has come after each of them.
+        if run % 2 == 1 {
+            check_users(&scratch, load.epoch, &context);
+        }
         let mut command =
             scratch.command(&["--allow-reset", "--workers", &workers, "--fsync", fsync]);
         let server = Server::try_run(command.process_group(0));
@@ -286,6 +292,29 @@ fn crash(goes_on: impl Fn(u64) -> bool) -> u64 {
     let server = Server::run(&mut scratch.command(&[]));
     load.recovered(&Stats::parse(&server.stats()), &format!("the end; seed {seed}"));
     run
+}
+
+/// Checks which users are recovered, on a copy of the directory: an event of each user that must be known
+/// makes no new user, and there are as many known users as that.
+fn check_users(scratch: &Scratch, epoch: u64, context: &str) {
+    let copied = scratch.path.join("copied");
+    copy(&scratch.state(), &copied);
+    let server = Server::run(command(&["--workers", "2"]).arg("--state").arg(&copied));
+    let before = Stats::parse(&server.stats());
+    let mut client = server.connect();
+    for (number, count) in exact_counts(&before).into_iter().enumerate() {
+        let users: Vec<u64> = (0..count.div_ceil(EVENTS_PER_USER)).collect();
+        for users in users.chunks(1_000) {
+            let line =
+                |user| format!("{{\"userId\":\"epoch{epoch}_{number}_{user}\",\"value\":0}}\n");
+            client.send(post("/events", &users.iter().map(line).collect::<String>()).as_bytes());
+            assert_eq!(client.answer().status, 200);
+        }
+    }
+    let after = Stats::parse(&server.stats());
+    assert_eq!(after.users, before.users, "{context}");
+    drop(server);
+    fs::remove_dir_all(copied).unwrap();
 }
 
 /// How a run has ended.

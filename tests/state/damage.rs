@@ -26,7 +26,7 @@ fn small(path: &Path) {
     drop(server);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -77,7 +77,7 @@ fn try_all(count: usize) {
     small(&whole);
     let (mut refused, mut recovered) = (0, 0);
     let mut note = |is_refused| if is_refused { refused += 1 } else { recovered += 1 };
-    for name in ["control", "lane-0000"] {
+    for name in ["control", "lane-0000", "cells-0000"] {
         let bytes = fs::read(whole.join(name)).unwrap();
         for at in places(&bytes, count) {
             copy(&whole, &damaged);
