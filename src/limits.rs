@@ -195,6 +195,8 @@ pub const ACCESS_LOG_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of the access log that a worker gathers before it passes them on, if its round is not over
 /// before.
 pub const ACCESS_LOG_BUFFER_BYTES: usize = 16 * 1024;
+/// Bytes of the path in a line of the main log about a refused request.
+pub const DEBUG_LOG_PATH_BYTES_MAX: usize = 256;
 /// Bytes of the request target in a line of the access log.
 pub const ACCESS_LOG_TARGET_BYTES_MAX: usize = 2_048;
 /// Bytes of the referrer, and of the user agent, in a line of the access log.

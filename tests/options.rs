@@ -57,6 +57,9 @@ const VALUES: &[Case] = &[
     }),
     ("state", "/tmp/a", "b/c", |options| text(options.state.as_ref().map(|it| it.display()))),
     ("fsync", "always", "everysec", |options| options.fsync.name().to_owned()),
+    ("trusted-proxy", "127.0.0.1/32", "10.0.0.0/8,::1/128", |options| {
+        options.trusted_proxy.to_string()
+    }),
     ("log-level", "error", "debug", |options| options.log_level.name().to_owned()),
     ("log-format", "json", "text", |options| format!("{:?}", options.log_format).to_lowercase()),
 ];

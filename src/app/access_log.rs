@@ -5,11 +5,14 @@
 //! worker gathers lines until its round is over or its buffer is full, and passes them on in one piece.
 //! Another thread writes them ([`log`]), so no worker waits for standard output.
 //!
+//! The address is the client's, also behind proxies that `--trusted-proxy` names ([`client_address`]).
+//!
 //! Long values are cut, which keeps each line below the size that a pipe takes in one piece.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use super::client_address::client_address;
 use crate::http::date::common_log_date;
 use crate::http::{Method, Request, Status, Version};
 use crate::limits::{
@@ -17,6 +20,7 @@ use crate::limits::{
     LOG_LINE_BYTES_MAX,
 };
 use crate::log;
+use crate::options::Proxies;
 
 /// Writes the access log of one worker.
 pub struct AccessLog {
@@ -28,6 +32,8 @@ pub struct AccessLog {
     lines: Vec<u8>,
     unix_s: u64,
     date: String,
+    /// The proxies whose word about a client's address is taken.
+    proxies: Proxies,
 }
 
 /// A line under construction.
@@ -45,14 +51,15 @@ struct Line {
 pub struct LinePlace(usize);
 
 impl AccessLog {
-    /// Returns the log of a worker, without a line.
-    pub fn new() -> Self {
+    /// Returns the log of a worker, without a line. `proxies` name the client of a request.
+    pub fn new(proxies: Proxies) -> Self {
         AccessLog {
             pending: Vec::new(),
             text: Vec::new(),
             lines: Vec::new(),
             unix_s: 0,
             date: common_log_date(0),
+            proxies,
         }
     }
 
@@ -66,7 +73,7 @@ impl AccessLog {
 
     /// Begins the line of a request; [`complete`](Self::complete) follows with the answer.
     pub fn line(&mut self, peer: &SocketAddr, request: &Request<'_>) -> LinePlace {
-        self.begin(peer);
+        self.begin(client_address(peer.ip(), &self.proxies, |name| request.values(name)));
         self.text.extend_from_slice(method_name(request.method).as_bytes());
         self.text.push(b' ');
         quote(&mut self.text, request.target(), ACCESS_LOG_TARGET_BYTES_MAX);
@@ -86,9 +93,9 @@ impl AccessLog {
         }
     }
 
-    /// Notes a request that could not be read.
+    /// Notes a request that could not be read, and so has no client but the peer.
     pub fn refused(&mut self, peer: &SocketAddr, status: Status, answer: &[u8]) {
-        self.begin(peer);
+        self.begin(peer.ip());
         self.text.push(b'-');
         let place = self.end([None, None]);
         self.complete(place, status, answer);
@@ -122,8 +129,8 @@ impl AccessLog {
     }
 
     /// Appends the part before the request line.
-    fn begin(&mut self, peer: &SocketAddr) {
-        let _ = write!(self.text, "{} - - [{}] \"", peer.ip().to_canonical(), self.date);
+    fn begin(&mut self, client: IpAddr) {
+        let _ = write!(self.text, "{} - - [{}] \"", client.to_canonical(), self.date);
     }
 
     /// Appends the part behind the request line.
@@ -230,10 +237,10 @@ mod tests {
 
     #[test]
     fn lines_leave_in_the_order_of_the_requests_and_only_with_an_answer() {
-        let mut log = AccessLog::new();
+        let mut log = AccessLog::new(Proxies::default());
         let peer = |port| SocketAddr::from(([127, 0, 0, port], 80));
         let drafts = [1, 2, 3].map(|port| {
-            log.begin(&peer(port));
+            log.begin(peer(port).ip());
             log.end([Some(b"from"), None])
         });
         log.complete(drafts[2], Status::NotFound, b"a: b\r\n\r\n12345");
@@ -249,11 +256,11 @@ mod tests {
 
     #[test]
     fn the_longest_line_fits_into_one_write_to_a_pipe() {
-        let mut log = AccessLog::new();
-        let peer = "[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap();
+        let mut log = AccessLog::new(Proxies::default());
+        let peer = "1111:2222:3333:4444:5555:6666:7777:8888".parse().unwrap();
         let long = "\"".repeat(20_000);
         let field = Some(long.as_bytes());
-        log.begin(&peer);
+        log.begin(peer);
         log.text.extend_from_slice(b"CONNECT  HTTP/1.1");
         quote(&mut log.text, long.as_bytes(), ACCESS_LOG_TARGET_BYTES_MAX);
         let draft = log.end([field, field]);

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::access_log::AccessLog;
-use super::json::error_body;
+use super::json::{error_body, malformed_body};
 use super::meters::{BatchRefusal, RequestMeters, Row};
 use super::shared::Shared;
+use crate::event::EventsError;
 use crate::http::content::ContentLimit;
 use crate::http::{Content, Method, Persistence, Refusal, Request, Responses, Status};
-use crate::limits::RETRY_AFTER_S;
+use crate::limits::{DEBUG_LOG_PATH_BYTES_MAX, RETRY_AFTER_S};
+use crate::log::{self, Level};
 use crate::server::Reply;
 
 /// The cost of an answer, in events, if its route has no cost of its own.
@@ -46,7 +48,7 @@ impl Answers {
             shared: Arc::clone(shared),
             worker,
             responses: Responses::new(unix_s),
-            access_log: shared.access_log.then(AccessLog::new),
+            access_log: shared.access_log.then(|| AccessLog::new(shared.trusted_proxy.clone())),
             content: Vec::new(),
             statistics: Reading::default(),
         }
@@ -96,10 +98,11 @@ impl Answers {
     pub fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>) {
         let Refusal { error, head_only, limit } = refusal;
         let (status, start) = (error.status(), out.len());
-        let body = match limit {
-            Some(limit) => error_body(too_large(limit)),
-            None => error_body(error.message()),
-        };
+        let reason = limit.map_or_else(|| error.message().into(), too_large);
+        let body = error_body(&reason);
+        if log::enabled(Level::Debug) {
+            note_refusal(peer, b"", status, &reason);
+        }
         if limit.is_some_and(|limit| limit.of_path) {
             self.meters().refuse_batch(BatchRefusal::TooLarge);
         }
@@ -205,10 +208,27 @@ impl<'c> Clerk<'c> {
         self.answers.forget_reading();
     }
 
-    /// Answers with an error.
+    /// Answers with an error. The place of the call has an allowance of its own in the log.
+    #[track_caller]
     pub fn error(self, status: Status, fields: &str, message: &str) -> Reply {
+        self.note_refusal(status, message);
         let body = error_body(message);
         self.answer(status, fields, Content::Bytes(JSON, &body))
+    }
+
+    /// Answers that an event of a list is wrong.
+    #[track_caller]
+    pub fn malformed(self, error: &EventsError) -> Reply {
+        self.note_refusal(Status::BadRequest, error.cause.message());
+        let body = malformed_body(error);
+        self.answer(Status::BadRequest, "", Content::Bytes(JSON, &body))
+    }
+
+    #[track_caller]
+    fn note_refusal(&self, status: Status, reason: &str) {
+        if log::enabled(Level::Debug) {
+            note_refusal(self.peer, self.request.path(), status, reason);
+        }
     }
 
     /// Begins an answer without an end with what `begin` appends.
@@ -242,6 +262,19 @@ impl<'c> Clerk<'c> {
             access_log.complete(place, status, &out[start..]);
         }
     }
+}
+
+/// Logs why a request is refused, for an operator who asks for it by `--log-level debug`.
+#[track_caller]
+fn note_refusal(peer: &SocketAddr, path: &[u8], status: Status, reason: &str) {
+    let path = String::from_utf8_lossy(&path[..path.len().min(DEBUG_LOG_PATH_BYTES_MAX)]);
+    let fields: log::Fields = &[
+        ("status", &status.code()),
+        ("reason", &reason),
+        ("path", &&*path),
+        ("peer", &peer.ip().to_canonical()),
+    ];
+    log::debug("request refused", fields);
 }
 
 /// Returns the text of `413` for content that is larger than `limit`.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use super::answers::{Answers, JSON};
 use super::draft::{Bounds, Draft, Slice, is_large};
 use super::intake::{Intake, Rows, Unstaged};
-use super::json::{counted_body, malformed_body};
+use super::json::counted_body;
 use super::meters::BatchRefusal;
 use super::operator;
 use super::pages::Sender;
@@ -127,8 +127,7 @@ impl App {
             }
             Unstaged::Malformed(error) => {
                 clerk.meters().refuse_batch(BatchRefusal::Malformed(error.cause));
-                let body = malformed_body(&error);
-                clerk.answer(Status::BadRequest, "", Content::Bytes(JSON, &body))
+                clerk.malformed(&error)
             }
             Unstaged::TooMany => {
                 clerk.meters().refuse_batch(BatchRefusal::TooMany);

@@ -367,6 +367,9 @@ fn verdict(kind: Kind, lack: Option<Lack>, answers: &Answers) -> (Status, Option
         meters.disk_refused.add(1);
         log::error("events of new users are refused: the disk of the state directory is full", &[]);
     }
+    if lack == Some(Lack::Place) {
+        log::debug("events of new users are refused: --max-users is reached", &[]);
+    }
     match (kind, lack) {
         (Kind::One, None) => (Status::Ok, None),
         (Kind::One, Some(lack)) => {

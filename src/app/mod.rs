@@ -11,11 +11,13 @@
 //! | `answers`, `json` | the text of answers |
 //! | [`live`], `page` | the dashboard and what feeds it |
 //! | `meters`, `metrics`, `access_log` | the counts of requests, and what operators see of them |
+//! | `client_address` | the client of a request that comes through proxies |
 //! | [`keeper`] | the statistics on disk |
 //! | `shared` | the data that all handlers share |
 
 mod access_log;
 mod answers;
+mod client_address;
 mod draft;
 mod front;
 #[cfg(any(test, fuzzing))]

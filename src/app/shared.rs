@@ -10,7 +10,7 @@ use crate::limits::KEEPER_PATIENCE_MS;
 use super::json::write_statistics;
 use super::keeper::Keeper;
 use super::meters::{RequestMeters, Row};
-use crate::options::{Options, Origins};
+use crate::options::{Options, Origins, Proxies};
 use crate::server::meters::Meters;
 use crate::server::streams::Streams;
 use crate::stats::Statistics;
@@ -43,6 +43,8 @@ pub struct Shared {
     /// The origins whose pages may send events.
     pub(super) allow_origin: Origins,
     pub(super) access_log: bool,
+    /// The proxies whose word about a client's address the access log takes.
+    pub(super) trusted_proxy: Proxies,
     pub(super) draining: AtomicBool,
     /// Whether the stop is announced, see [`announce_stop`](Shared::announce_stop).
     stop_announced: AtomicBool,
@@ -74,6 +76,7 @@ impl Shared {
             reset_allowed: options.allow_reset,
             allow_origin: options.allow_origin.clone(),
             access_log: options.access_log,
+            trusted_proxy: options.trusted_proxy.clone(),
             draining: AtomicBool::new(false),
             stop_announced: AtomicBool::new(false),
             process: process::Source::open().ok(),

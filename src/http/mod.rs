@@ -16,6 +16,7 @@
 //! content        how large the content of a request may be
 //! extras         what else a handler must look at
 //! origin         the page that a request comes from
+//! forwarded      the addresses that proxies have noted
 //! ```
 //!
 //! [`error`] has one variant for each way in which a client can break the protocol; [`Refusal`] adds
@@ -31,6 +32,7 @@ pub mod exchange;
 pub mod extras;
 pub mod field_line;
 pub mod fields;
+pub mod forwarded;
 pub mod framing;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

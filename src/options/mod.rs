@@ -1,13 +1,14 @@
 //! The options of millrace, and what the program is.
 //!
 //! `values` is the struct, `table` has a row for each option and explains how to add one, `program`
-//! has everything else that help and man page say. `address`, `origin` and `url` read the values that
-//! only millrace has. How a command line is read, and how help is made from the table, is the subject of
+//! has everything else that help and man page say. `address`, `origin`, `proxies` and `url` read the
+//! values that only millrace has. How a command line is read, and how help is made from the table, is the subject of
 //! [`cli`](mod@crate::cli).
 
 mod address;
 mod origin;
 mod program;
+mod proxies;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::ffi::OsString;
 pub use address::{HostPort, Listen};
 pub use origin::Origins;
 pub use program::PROGRAM;
+pub use proxies::Proxies;
 pub use url::HttpUrl;
 pub use values::{Action, Options};
 

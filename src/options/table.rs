@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::address::{HostPort, Listen};
 use super::origin::Origins;
+use super::proxies::Proxies;
 use super::url::HttpUrl;
 use super::values::{Action, Options};
 use crate::cli::{Kind, Row, value};
@@ -336,9 +337,9 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
             },
         },
         summary: "What to log",
-        explanation: "Each level includes those before it. The log goes to standard error. Lines of \
-                      one kind are limited to ten in ten seconds; further ones are counted and \
-                      left out.",
+        explanation: "Each level includes those before it; debug has a line with the reason for each \
+                      refused request. The log goes to standard error. Lines of one kind are limited \
+                      to ten in ten seconds; further ones are counted and left out.",
         example: "millrace --log-level debug",
     },
     Row {
@@ -366,6 +367,23 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
                       for the reader of these lines: lines that it does not take in time are left \
                       out and counted.",
         example: "millrace --access-log >>access.log",
+    },
+    Row {
+        long: "trusted-proxy",
+        short: None,
+        kind: Kind::Value {
+            name: "ADDR",
+            default: "none",
+            set: |options, text| {
+                Proxies::parse(text).map(|proxies| options.trusted_proxy = proxies)
+            },
+        },
+        summary: "Proxies that name the client in the access log",
+        explanation: "For connections from these addresses or networks, separated by commas, the \
+                      access log has the client's address from Forwarded or X-Forwarded-For instead \
+                      of the proxy's. Of several addresses the last one counts that is not a trusted \
+                      proxy. If both fields lead to different addresses, the proxy's is logged.",
+        example: "millrace --access-log --trusted-proxy 127.0.0.1,10.0.0.0/8",
     },
     Row {
         long: "sandbox",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::Listen;
 use super::origin::Origins;
+use super::proxies::Proxies;
 use super::url::HttpUrl;
 use crate::journal::Fsync;
 use crate::{limits, log, sys};
@@ -58,6 +59,8 @@ pub struct Options {
     pub log_format: log::Format,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// The proxies whose word about a client's address the access log takes.
+    pub trusted_proxy: Proxies,
     /// Whether rights that are not needed are given up after the start.
     pub sandbox: bool,
 }
@@ -88,6 +91,7 @@ impl Default for Options {
             log_level: log::Level::Info,
             log_format: log::Format::Text,
             access_log: false,
+            trusted_proxy: Proxies::default(),
             sandbox: true,
         }
     }
