@@ -60,6 +60,12 @@ bench: ## Measure millrace beside the floor, and in batches: rates, processor ti
 	cargo build --release --locked --workspace
 	"$(TARGET)/release/bench" floor --programs "$(TARGET)/release" $(ARGS)
 
+# In turn as well. Redis (apt-get install redis-server) and SQLite are skipped with ARGS='--alone'.
+# ARGS='--users-max 50000000' recovers 50 million users, which takes 2 GB of memory and 1 GB of disk.
+bench-state: ## Measure what --state costs, beside Redis, SQLite and the disk alone; recovery
+	cargo build --release --locked --workspace
+	"$(TARGET)/release/bench" state --programs "$(TARGET)/release" --directory "$(TARGET)/bench-state" $(ARGS)
+
 # Each server is built by its own ecosystem's tools, and skipped with a line without them.
 compare: ## Measure millrace beside usual servers, and check what each of them counts
 	cargo build --release --locked --workspace
@@ -125,5 +131,5 @@ slowloris: ## Measure normal load beside 5,000 trickling clients
 	cargo build --release --locked --package millrace --package challenge --package soak
 	"$(TARGET)/release/soak" slowloris "$(TARGET)/release/millrace" "$(TARGET)/release/challenge" $(ARGS)
 
-.PHONY: help run challenge test test-browser test-interface page lint bench compare scale instructions dist \
+.PHONY: help run challenge test test-browser test-interface page lint bench bench-state compare scale instructions dist \
 	package install uninstall clean check model fuzz soak slowloris crash

@@ -2,17 +2,21 @@
 //!
 //! `bench floor` puts millrace beside the floor, a server that parses nothing, and measures batches;
 //! `bench compare` puts it beside the servers that are usually used; `bench scale` beside itself, as
-//! connections, users, bodies and workers grow; `bench plot` draws what `compare` found. Each server
-//! runs on the first processor and the load on the second, if there are two.
+//! connections, users, bodies and workers grow; `bench state` measures what a state directory costs,
+//! beside Redis and SQLite; `bench plot` draws what `compare` found. Each server runs on the first
+//! processor and the load on the second, if there are two.
 
 mod batches;
 mod compare;
+mod disk;
 mod floor;
 mod load;
 mod machine;
 mod plot;
+mod recovery;
 mod scale;
 mod server;
+mod state;
 mod table;
 
 use std::path::PathBuf;
@@ -57,6 +61,20 @@ enum Task {
         #[arg(long, default_value_t = 1_000_000)]
         users_max: u64,
     },
+    /// millrace without a state directory and with one, Redis, SQLite, and the disk alone; recovery.
+    State {
+        #[command(flatten)]
+        common: Common,
+        /// Where the state directories are, on the disk that is to be measured.
+        #[arg(long, default_value = "target/bench-state")]
+        directory: PathBuf,
+        /// The largest state that is recovered; the contract's is 50 million users.
+        #[arg(long, default_value_t = 10_000_000)]
+        users_max: u64,
+        /// Only millrace, without Redis and SQLite.
+        #[arg(long)]
+        alone: bool,
+    },
     /// Draws the results of `compare`.
     Plot {
         /// What `compare --json` wrote.
@@ -90,6 +108,10 @@ fn main() -> ExitCode {
             compare::run(&common, &peers, only.as_deref(), json.as_deref())
         }
         Task::Scale { common, users_max } => scale::run(&common, users_max).map(|()| true),
+        Task::State { common, directory, users_max, alone } => {
+            let plan = state::Plan { directory, users_max, peers: !alone };
+            state::run(&common, &plan).map(|()| true)
+        }
         Task::Plot { results, picture } => plot::run(&results, &picture).map(|()| true),
     };
     match outcome {

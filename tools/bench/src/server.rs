@@ -67,6 +67,17 @@ impl Server {
         (stream.read(&mut [0; 64]).ok()? > 0).then_some(())
     }
 
+    /// Returns a metric without labels, of a server that has `/metrics`.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(ANSWER_PATIENCE)).ok()?;
+        // In HTTP/1.0 the end of the connection is the end of the answer.
+        write!(stream, "GET /metrics HTTP/1.0\r\nHost: b\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// Processor time of the whole process group.
     pub fn usage(&self) -> Usage {
         let tick_ns = 1_000_000_000 / clock_ticks_per_second();
