@@ -244,9 +244,14 @@ fn a_start_that_fails_at_any_call_changes_nothing_that_counts() {
     assert_eq!(server.once(&event("a", 1.0)).status, 200);
     drop(server);
     let mut failed = 0;
-    for (call, numbers) in [("pwrite64", 1..=8), ("fdatasync", 1..=5), ("fsync", 1..=2)] {
+    for (call, error, numbers) in [
+        ("pwrite64", "EIO", 1..=8),
+        ("pwrite64", "ENOSPC", 1..=8),
+        ("fdatasync", "EIO", 1..=5),
+        ("fsync", "EIO", 1..=2),
+    ] {
         for number in numbers {
-            let inject = format!("inject={call}:error=EIO:when={number}");
+            let inject = format!("inject={call}:error={error}:when={number}");
             let server = scratch.command(&["--workers", "2"]);
             let command = &mut traced(&server, &["-o", "/dev/null", "-e", &inject]);
             let mut child = command.spawn().unwrap();
