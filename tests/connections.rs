@@ -461,3 +461,31 @@ fn many_clients_that_are_refused_at_once_can_send_and_read() {
         assert_eq!(client.answer().status, 503);
     }
 }
+
+/// A client with Nagle's algorithm on, which is the default of sockets, sends head and content in two
+/// writes. It sends the second only when the first is acknowledged, for which a kernel takes 40 ms.
+#[test]
+fn a_request_in_two_writes_does_not_wait_for_a_delayed_acknowledgement() {
+    let server = Server::start(&["--workers", "1"]);
+    undisturbed(PATIENCE, |_| {
+        let mut client = server.connect();
+        client.stream.set_nodelay(false).expect("Nagle's algorithm");
+        let mut send = |pieces: &[&str]| {
+            let start = Instant::now();
+            pieces.iter().for_each(|piece| client.send(piece.as_bytes()));
+            assert_eq!(client.answer().status, 200);
+            start.elapsed()
+        };
+        let request = event("a", 1.0);
+        let (head, content) = request.split_at(request.find('{').expect("content"));
+        let (line, fields) = head.split_at(head.find("Content").expect("a field"));
+        for pieces in [&[head, content][..], &[line, fields, content]] {
+            // The first requests of a connection are acknowledged at once in any case.
+            let slow = (0..40).filter(|_| send(pieces) > Duration::from_millis(30)).count();
+            if slow > 20 {
+                return Err(Failure::Late(format!("{slow} of 40 waited")));
+            }
+        }
+        Ok(())
+    });
+}

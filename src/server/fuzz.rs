@@ -93,6 +93,8 @@ impl Stream for &mut Peer<'_> {
     fn untaken_bytes(&self) -> io::Result<usize> {
         Ok(0)
     }
+
+    fn acknowledge_now(&self) {}
 }
 
 /// Sends `input` to a fresh connection as the script says, until the connection ends.

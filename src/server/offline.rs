@@ -109,4 +109,6 @@ impl Stream for Wire {
     fn untaken_bytes(&self) -> io::Result<usize> {
         Ok(0)
     }
+
+    fn acknowledge_now(&self) {}
 }

@@ -442,6 +442,10 @@ impl<S: Stream, D> Connection<S, D> {
     }
 
     /// What an open connection waits for now.
+    ///
+    /// If a request is incomplete for the first time, what has come is acknowledged at once. A client with
+    /// Nagle's algorithm (RFC 9293, 3.7.4) holds the next small piece back until then, and the kernel
+    /// waits up to 40 ms with it, for an answer to send it along with.
     #[inline]
     fn after<H>(&mut self, answered: bool, desk: &mut Desk<'_, H>) -> Next {
         let (activity, class) = if !self.unsent.is_empty() {
@@ -454,6 +458,9 @@ impl<S: Stream, D> Connection<S, D> {
         } else {
             (Activity::Idle, Class::Idle)
         };
+        if activity == Activity::Reading && self.activity != Activity::Reading {
+            self.stream.acknowledge_now();
+        }
         self.shift(activity, desk.meters);
         if class == Class::Write {
             return Next::Wait { class, restart: true };

@@ -144,8 +144,15 @@ pub const RULES: &[Rule<'static>] = &[
     some(libc::SYS_prlimit64, &[&[Is(0, 0), Is(1, OPEN_FILES), Is(2, 0)]]),
     // For: connections that come from another process. Leaves: addresses of clients.
     any(libc::SYS_getpeername),
-    // For: the small send queue of a dashboard's connection. Leaves: send queues of another size.
-    some(libc::SYS_setsockopt, &[&[Is(1, libc::SOL_SOCKET as u32), Is(2, libc::SO_SNDBUF as u32)]]),
+    // For: the small send queue of a dashboard's connection; acknowledging the first piece of a request
+    // at once. Leaves: send queues of another size, and more packets.
+    some(
+        libc::SYS_setsockopt,
+        &[
+            &[Is(1, libc::SOL_SOCKET as u32), Is(2, libc::SO_SNDBUF as u32)],
+            &[Is(1, libc::IPPROTO_TCP as u32), Is(2, libc::TCP_QUICKACK as u32)],
+        ],
+    ),
     // For: how much a client has taken. Leaves: the same for any socket. Other requests could make
     // the kernel send signals (`FIOASYNC`, `FIOSETOWN`) or type into a terminal (`TIOCSTI`).
     some(libc::SYS_ioctl, &[&[Is(1, libc::TIOCOUTQ as u32)]]),

@@ -126,6 +126,12 @@ const REFUSED: &[(&str, libc::c_long, &[u64])] = &[
     ("set a limit above", libc::SYS_prlimit64, &[0, 7, UPPER, 0]),
     ("another option", libc::SYS_setsockopt, &[99, 1, libc::SO_RCVBUF as u64, 0, 0]),
     ("another level", libc::SYS_setsockopt, &[99, 6, libc::SO_SNDBUF as u64, 0, 0]),
+    ("another option of TCP", libc::SYS_setsockopt, &[99, 6, libc::TCP_NODELAY as u64, 0, 0]),
+    (
+        "option of TCP above",
+        libc::SYS_setsockopt,
+        &[99, 6, libc::TCP_QUICKACK as u64 | UPPER, 0, 0],
+    ),
     ("level above", libc::SYS_setsockopt, &[99, 1 | UPPER, libc::SO_SNDBUF as u64, 0, 0]),
     ("option above", libc::SYS_setsockopt, &[99, 1, libc::SO_SNDBUF as u64 | UPPER, 0, 0]),
     ("read an option", libc::SYS_getsockopt, &[99, 1, libc::SO_ERROR as u64, 0, 0]),
