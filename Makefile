@@ -46,13 +46,20 @@ test-interface: ## Let schemathesis try what /openapi.json describes
 page: ## Put the dashboard's page together
 	cargo run --quiet --locked --package page -- src/app/page
 
-# Warnings are errors. Documentation is checked of private items too, which may link to one another,
-# but not of other packages.
-lint: ## Check format, lints and documentation, warnings being errors
+# Warnings are errors. Spelling is checked where codespell is installed; the words in its list are
+# names of HTTP, and parts of words in test data. Documentation is checked of private items too, which may
+# link to one another, but not of other packages.
+lint: ## Check format, lints, spelling and documentation, warnings being errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
 		cargo doc --workspace --no-deps --locked --document-private-items
+	@if command -v codespell >/dev/null; then \
+		git ls-files -z -- '*.md' '*.rs' '*.sh' '*.toml' '*.yml' Makefile | \
+			xargs -0 codespell --ignore-words-list te,tru,fo,atleast; \
+	else \
+		echo 'lint: spelling is not checked (pip3 install codespell)' | tee -a "$${SKIPPED_TESTS:-/dev/null}"; \
+	fi
 
 # In turn, so that what else runs on the machine affects both alike. Takes some minutes;
 # ARGS='--rounds 1' takes less.

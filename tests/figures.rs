@@ -1,4 +1,4 @@
-//! Figures of the README that no load generator shows; prints them, and holds them to what is
+//! Figures of docs/performance.md that no load generator shows; prints them, and holds them to what is
 //! promised. Not part of the usual tests, since a busy machine is slow:
 //!
 //! ```text
