@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use millrace::options::Invocation;
 use support::{Server, TempDir, eventually, skip};
 
 /// Returns the block of code called `name`.
@@ -343,6 +344,36 @@ fn the_daily_units_are_valid() {
     let path = directory.path().join("millrace-daily.timer");
     let said = text_of(&succeed(command.arg("verify").arg(path)));
     assert!(!said.contains("millrace"), "{said}");
+}
+
+#[test]
+fn the_manifest_is_yaml_and_its_variables_are_options() {
+    let text = recipe("millrace.yaml");
+    let variables: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- { name: ")?.strip_suffix(" }"))
+        .filter_map(|line| line.split_once(", value: "))
+        .collect();
+    assert_eq!(variables.len(), 3);
+    let environment =
+        variables.iter().map(|(name, value)| (name.into(), value.trim_matches('"').into()));
+    match millrace::options::parse([], environment) {
+        Ok(Invocation::Run { unknown_variables, .. }) => assert!(unknown_variables.is_empty()),
+        other => panic!("{variables:?}: {other:?}"),
+    }
+    if !is_installed("python3", "--version") {
+        return;
+    }
+    let directory = TempDir::new("manifest");
+    let path = write_recipe(&directory, "millrace.yaml", &[]);
+    let script = "import sys\ntry: import yaml\nexcept ImportError: sys.exit(7)\n\
+                  kinds = [it['kind'] for it in yaml.safe_load_all(open(sys.argv[1]))]\n\
+                  assert kinds == ['StatefulSet', 'Service'], kinds";
+    let output = Command::new("python3").args(["-c", script]).arg(path).output().expect("Python");
+    match output.status.code() {
+        Some(7) => skip("PyYAML is not installed (pip3 install pyyaml)"),
+        code => assert_eq!(code, Some(0), "{}", text_of(&output)),
+    }
 }
 
 /// Runs a script. Its service manager does nothing: the test stops and starts the server.
