@@ -125,7 +125,7 @@ fn caddy_never_answers_502_if_it_closes_first() {
         |port, server, _| {
             format!(
                 "{{\n admin off\n auto_https off\n}}\n\
-             http://127.0.0.1:{port} {{\n reverse_proxy 127.0.0.1:{server} {{\n \
+             :{port} {{\n reverse_proxy 127.0.0.1:{server} {{\n \
              transport http {{\n keepalive 600ms\n }}\n }}\n}}\n"
             )
         },
