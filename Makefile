@@ -89,7 +89,7 @@ instructions: ## Count user-space instructions for a request, where valgrind is 
 	sh tools/instructions.sh "$(TARGET)/release" $(ARGS)
 
 # One file that runs on any Linux of this architecture, also in an empty container.
-dist: ## Build the static, stripped binary into target/dist
+dist: ## Build the static, stripped binary into dist
 	sh tools/dist.sh
 
 package: dist ## Build the static binary and pack it: tarball, Debian package, checksums
@@ -98,8 +98,8 @@ package: dist ## Build the static binary and pack it: tarball, Debian package, c
 # The man page, the completions and the documents go along. PREFIX=/usr/local and DESTDIR= as usual.
 # The binary is built by `make dist`, before, so that root need not run a compiler.
 install: ## Install what `make dist` has built below PREFIX
-	@test -x target/dist/millrace || { echo "install: run 'make dist' first" >&2; exit 1; }
-	sh tools/install.sh target/dist/millrace "$(DESTDIR)$(PREFIX)"
+	@test -x dist/millrace || { echo "install: run 'make dist' first" >&2; exit 1; }
+	sh tools/install.sh dist/millrace "$(DESTDIR)$(PREFIX)"
 
 uninstall: ## Remove what `make install` has installed
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/millrace"
@@ -110,7 +110,7 @@ uninstall: ## Remove what `make install` has installed
 # What the fuzzer has found (tools/fuzz/corpus and artifacts) stays.
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf tools/fuzz/target tools/peers/build tools/peers/*/target tests/browser/node_modules
+	rm -rf dist tools/fuzz/target tools/peers/build tools/peers/*/target tests/browser/node_modules
 
 # Another build, an empty root, a fresh Debian.
 check: package ## Try the packages as their users would, where that is possible

@@ -21,8 +21,8 @@ case $target in
 esac
 
 # The empty directory is what the volume of a container begins with.
-mkdir -p target/dist/state
-binary=target/dist/millrace
+mkdir -p dist/state
+binary=dist/millrace
 
 # Paths of this machine are no business of the binary, which is to be the same from any of them.
 build() { # FLAGS…

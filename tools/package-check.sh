@@ -11,7 +11,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 challenge=$(realpath "$1")
-dist=target/dist
+dist=dist
 
 work=$(mktemp -d)
 server=
@@ -44,7 +44,7 @@ else
     export SOURCE_DATE_EPOCH
     (cd "$work/source" && CARGO_TARGET_DIR=target sh tools/dist.sh && sh tools/package.sh) >"$work/log" 2>&1 ||
         { cat "$work/log"; exit 1; }
-    diff "$dist/SHA256SUMS" "$work/source/target/dist/SHA256SUMS"
+    diff "$dist/SHA256SUMS" "$work/source/dist/SHA256SUMS"
     echo 'identical'
 fi
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Packs what `make dist` has built: a tarball, a Debian package and their checksums, in target/dist.
+# Packs what `make dist` has built: a tarball, a Debian package and their checksums, in dist.
 #
 # The same source, compiler and architecture give the same bytes: names in order, one time for all
 # files (that of the last commit, or SOURCE_DATE_EPOCH), no owner but root.
@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 umask 022
 
-dist=target/dist
+dist=dist
 binary=$dist/millrace
 version=$("$binary" -V | sed 's/^millrace //')
 machine=$(uname -m)

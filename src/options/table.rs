@@ -239,7 +239,9 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
             },
         },
         summary: "Time for load balancers to notice a stop",
-        explanation: "At SIGTERM or SIGINT, /health answers 503 for this time while everything else                       goes on, so that load balancers send no more clients; then the stop begins. A                       second signal ends the delay.",
+        explanation: "At SIGTERM or SIGINT, /health answers 503 for this time while everything else \
+                      goes on, so that load balancers send no more clients; then the stop begins. A \
+                      second signal ends the delay.",
         example: "millrace --drain-delay 15",
     },
     Row {
@@ -323,7 +325,11 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         short: None,
         kind: Kind::Switch { default: false, set: |options, on| options.salvage = on },
         summary: "Go on with what is intact in a damaged state directory",
-        explanation: "A start with damaged or missing files is refused otherwise. The log says what                       is lost before anything is changed, and the damaged files are kept under other                       names. It has no effect on an intact directory, or on the torn end that a crash                       leaves. Use it once; not in the service's permanent options, because damage                       should be seen.",
+        explanation: "A start with damaged or missing files is refused otherwise. The log says what \
+                      is lost before anything is changed, and the damaged files are kept under other \
+                      names. It has no effect on an intact directory, or on the torn end that a crash \
+                      leaves. Use it once; not in the service's permanent options, because damage \
+                      should be seen.",
         example: "millrace --state /var/lib/millrace --salvage",
     },
     Row {
