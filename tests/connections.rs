@@ -462,6 +462,29 @@ fn many_clients_that_are_refused_at_once_can_send_and_read() {
     }
 }
 
+/// An answer to HEAD never has content, also if it says that there is no room (RFC 9110, 9.3.2).
+#[test]
+fn a_head_that_finds_no_room_is_answered_without_content() {
+    // Some of those that are refused are waited for, the others not.
+    let server = Server::start(&["--workers", "1", "--max-connections", "1"]);
+    let mut guest = server.connect();
+    guest.send(get("/health").as_bytes());
+    assert_eq!(guest.answer().status, 200);
+    // While it is stopped, the requests come before it accepts.
+    server.halt();
+    let mut refused: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    for client in &mut refused {
+        client.send(b"HEAD /stats HTTP/1.1\r\nHost: t\r\n\r\n");
+    }
+    server.resume();
+    for client in &mut refused {
+        let answer = client.answer_to_head();
+        assert_eq!((answer.status, answer.field("connection")), (503, Some("close")));
+        assert_ne!(answer.field("content-length"), Some("0"));
+        assert!(client.is_closed(), "nothing follows the head");
+    }
+}
+
 /// A client with Nagle's algorithm on, which is the default of sockets, sends head and content in two
 /// writes. It sends the second only when the first is acknowledged, for which a kernel takes 40 ms.
 #[test]

@@ -116,10 +116,11 @@ impl Answers {
     }
 
     /// Appends the answer to a client for which there is no room; `message` says of what kind.
-    pub fn unavailable(&mut self, out: &mut Vec<u8>, message: &str) {
+    pub fn unavailable(&mut self, head_only: bool, out: &mut Vec<u8>, message: &str) {
         let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
         let body = error_body(message);
-        let content = Content::Bytes(JSON, &body);
+        let content =
+            if head_only { Content::HeadOf(JSON, &body) } else { Content::Bytes(JSON, &body) };
         self.responses.write(out, Status::ServiceUnavailable, Persistence::Close, &fields, content);
         self.meters().count(Row::NONE, Status::ServiceUnavailable, 1);
     }

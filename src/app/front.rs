@@ -253,15 +253,15 @@ impl Handler for App {
         self.answers.refuse(peer, refusal, out);
     }
 
-    fn overloaded(&mut self, out: &mut Vec<u8>) {
+    fn overloaded(&mut self, head_only: bool, out: &mut Vec<u8>) {
         let message = "The server has as many connections as it may have; try again later.";
-        self.answers.unavailable(out, message);
+        self.answers.unavailable(head_only, out, message);
     }
 
-    fn lacking_memory(&mut self, out: &mut Vec<u8>) {
+    fn lacking_memory(&mut self, head_only: bool, out: &mut Vec<u8>) {
         log::error("connections are closed: there is no memory for what their clients send", &[]);
         let message = "The server has no memory for this request now; try again later.";
-        self.answers.unavailable(out, message);
+        self.answers.unavailable(head_only, out, message);
     }
 
     fn detached(&mut self, connection: Detached) {

@@ -20,6 +20,9 @@ const EVENTS: &str = "text/event-stream";
 const PAGE_FIELDS: &str = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n\
                            X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n";
 
+/// A cache must ask each time whether the description is still the same: a restart may change it.
+const NO_CACHE: &str = "Cache-Control: no-cache\r\n";
+
 /// Statistics are of one instant; no cache may serve them at another (RFC 9111, 5.2.2.5).
 const NO_STORE: &str = "Cache-Control: no-store\r\n";
 
@@ -80,7 +83,7 @@ pub(super) fn page(clerk: Clerk<'_>) -> Reply {
 }
 
 pub(super) fn open_api(clerk: Clerk<'_>) -> Reply {
-    clerk.answer(Status::Ok, "", Content::Bytes(JSON, OPEN_API))
+    clerk.answer(Status::Ok, NO_CACHE, Content::Bytes(JSON, OPEN_API))
 }
 
 pub(super) fn live(clerk: Clerk<'_>) -> Reply {

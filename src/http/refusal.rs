@@ -25,8 +25,7 @@ impl Refusal {
     /// request line, for a malformed field and for content that did not arrive in time.
     #[cold]
     pub fn new(error: HttpError, input: &[u8]) -> Refusal {
-        let request_line = &input[empty_lines_length(input)..];
-        Refusal { error, head_only: request_line.starts_with(b"HEAD "), limit: None }
+        Refusal { error, head_only: is_head(input), limit: None }
     }
 
     /// Refuses the request that `input` begins with, because its content is larger than `limit`.
@@ -34,6 +33,11 @@ impl Refusal {
     pub fn too_large(limit: ContentLimit, input: &[u8]) -> Refusal {
         Refusal { limit: Some(limit), ..Refusal::new(HttpError::ContentTooLarge, input) }
     }
+}
+
+/// Returns whether the request that `input` begins with is a `HEAD`, as far as can be seen.
+pub fn is_head(input: &[u8]) -> bool {
+    input[empty_lines_length(input)..].starts_with(b"HEAD ")
 }
 
 #[cfg(test)]

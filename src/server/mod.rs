@@ -92,9 +92,11 @@ pub trait Handler: Send {
     /// Appends the answer to a violation of the protocol; the connection will be closed.
     fn refuse(&mut self, peer: &SocketAddr, refusal: Refusal, out: &mut Vec<u8>);
     /// Appends the answer to a client for which there is no room; the connection will be closed.
-    fn overloaded(&mut self, out: &mut Vec<u8>);
+    /// The answer has no content with `head_only`.
+    fn overloaded(&mut self, head_only: bool, out: &mut Vec<u8>);
     /// Appends the answer to a client for whose request there is no memory; the connection will be closed.
-    fn lacking_memory(&mut self, out: &mut Vec<u8>);
+    /// The answer has no content with `head_only`.
+    fn lacking_memory(&mut self, head_only: bool, out: &mut Vec<u8>);
     /// Takes a connection for which [`request`](Self::request) returned [`Reply::Detach`], after the
     /// bytes that were answered. The server has no part in it any more.
     fn detached(&mut self, connection: Detached);

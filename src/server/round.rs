@@ -50,7 +50,10 @@ pub enum Stop {
     /// The connection ends with the last answer.
     End(Closed),
     /// There is no memory for the rest of the input: the connection ends with an answer that says so.
-    NoMemory,
+    NoMemory {
+        /// Whether that request is a `HEAD`.
+        head_only: bool,
+    },
     /// The connection is the handler's, with the last answer.
     Detach,
 }

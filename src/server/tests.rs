@@ -99,9 +99,9 @@ impl Handler for Fragile {
 
     fn refuse(&mut self, _: &SocketAddr, _: Refusal, _: &mut Vec<u8>) {}
 
-    fn lacking_memory(&mut self, _: &mut Vec<u8>) {}
+    fn lacking_memory(&mut self, _: bool, _: &mut Vec<u8>) {}
 
-    fn overloaded(&mut self, _: &mut Vec<u8>) {}
+    fn overloaded(&mut self, _: bool, _: &mut Vec<u8>) {}
 
     fn detached(&mut self, _: Detached) {}
 

@@ -7,6 +7,7 @@
 
 use super::phase::{Lingering, Phase};
 use super::{Connection, Desk, Input, Next};
+use crate::http::refusal::is_head;
 use crate::http::{HttpError, Refusal};
 use crate::limits::LINGER_BYTES_MAX;
 use crate::server::Handler;
@@ -44,15 +45,18 @@ impl<S: Stream, D> Connection<S, D> {
 
     /// Tells a client that there are too many, and ends.
     pub fn turn_away<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
+        // What has come already tells whether it is a HEAD; nothing is waited for.
+        let received = receive(&mut self.stream, desk.input, desk.meters).ok().flatten();
+        let head_only = is_head(&desk.input[..received.unwrap_or(0)]);
         desk.output.clear();
-        desk.handler.overloaded(desk.output);
+        desk.handler.overloaded(head_only, desk.output);
         self.send_last(Closed::Overload, desk)
     }
 
     /// Tells a client that there is no memory for its request, and ends.
     pub(super) fn lack_memory<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
         desk.output.clear();
-        desk.handler.lacking_memory(desk.output);
+        desk.handler.lacking_memory(is_head(self.held.filled()), desk.output);
         self.send_last(Closed::NoMemory, desk)
     }
 

@@ -39,6 +39,7 @@ use super::timers::Class;
 use super::{Handler, Part, Reply};
 use crate::http::exchange::Stage;
 use crate::http::line::empty_lines_length;
+use crate::http::refusal::is_head;
 use crate::http::response::CONTINUE;
 use crate::http::{ContentLimits, Exchange, Memo, Refusal, Request, Step};
 use crate::limits::{COST_ANSWER_BYTES, LENT_BUFFER_BYTES, TURN_COST_MAX};
@@ -187,8 +188,8 @@ impl<S: Stream, D> Connection<S, D> {
     pub fn answer<H: Handler>(&mut self, debt: &Debt, desk: &mut Desk<'_, H>) -> Next {
         desk.output.clear();
         desk.others.write(debt, desk.handler, desk.output);
-        if debt.stop == Stop::NoMemory {
-            desk.handler.lacking_memory(desk.output);
+        if let Stop::NoMemory { head_only } = debt.stop {
+            desk.handler.lacking_memory(head_only, desk.output);
         }
         if self.send_output(desk).is_err() {
             return Next::Close(Closed::SocketError);
@@ -200,7 +201,7 @@ impl<S: Stream, D> Connection<S, D> {
         }
         match debt.stop {
             Stop::End(reason) => self.end(reason, desk),
-            Stop::NoMemory => self.end(Closed::NoMemory, desk),
+            Stop::NoMemory { .. } => self.end(Closed::NoMemory, desk),
             Stop::Detach => Next::Detach,
             Stop::Starved | Stop::Budget => self.after(requests > 0, desk),
         }
@@ -263,9 +264,10 @@ impl<S: Stream, D> Connection<S, D> {
         let input = std::mem::take(&mut desk.input);
         let (mut debt, rest) = self.stage(&mut input[..received], desk);
         if !rest.is_empty() {
+            let head_only = is_head(&input[rest.clone()]);
             match desk.buffers.lend(&input[rest]) {
                 Ok(held) => self.held = held,
-                Err(NoMemory) => debt.stop = Stop::NoMemory,
+                Err(NoMemory) => debt.stop = Stop::NoMemory { head_only },
             }
         }
         desk.input = input;
