@@ -124,8 +124,11 @@ fn the_starter_has_the_arguments_of_the_server_and_ends_with_it() {
     let of =
         |process: u32, file: &str| fs::read(format!("/proc/{process}/{file}")).expect("readable");
     assert_eq!(of(starter, "cmdline"), of(server.process_id(), "cmdline"));
-    let status = String::from_utf8(of(starter, "status")).expect("text");
-    assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("CapEff:\t0000000000000000\n"));
+    // The starter does this itself, while the server starts.
+    support::eventually("the starter has given up its rights", || {
+        let status = String::from_utf8(of(starter, "status")).expect("text");
+        status.contains("NoNewPrivs:\t1\n") && status.contains("CapEff:\t0000000000000000\n")
+    });
     // It holds nothing of the server but its own socket and the standard streams.
     let descriptors = fs::read_dir(format!("/proc/{starter}/fd")).expect("readable").count();
     assert!(descriptors <= 4 + inherited(), "{descriptors}");
