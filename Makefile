@@ -9,6 +9,7 @@ PREFIX = /usr/local
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "ARGS='…' passes options on to the program: make run ARGS='--workers 1'"
 
 # The first thing that a newcomer does, so POST /reset is allowed, and only this machine can connect.
 # ARGS='--listen 0.0.0.0:8080' or MILLRACE_LISTEN opens it to others; the last address counts.

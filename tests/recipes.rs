@@ -132,7 +132,7 @@ fn check_client(name: &str, program: &[&str], version: &str) {
     let server = Server::start(&[]);
     let door = RefusingDoor::before(server.address);
     let mut command = Command::new(program[0]);
-    command.args(&program[1..]).arg(path).env("MILLRACE_URL", format!("http://{}", door.address));
+    command.args(&program[1..]).arg(path).env("COUNTER_URL", format!("http://{}", door.address));
     command.env("no_proxy", "127.0.0.1").env("NO_PROXY", "127.0.0.1");
     let output = text_of(&succeed(&mut command));
     assert_eq!(door.refused.load(Ordering::SeqCst), 1);

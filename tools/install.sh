@@ -17,6 +17,7 @@ for page in man:share/man/man1/millrace.1 \
     install -d "$root/$(dirname "${page#*:}")"
     "$binary" --generate "${page%%:*}" >"$root/${page#*:}"
 done
-install -D -m 644 -t "$root/share/doc/millrace" README.md CHANGELOG.md SECURITY.md LICENSE
+install -D -m 644 -t "$root/share/doc/millrace" README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md \
+    SECURITY.md LICENSE
 install -D -m 644 -t "$root/share/doc/millrace/docs" docs/*
 install -D -m 644 -t "$root/share/doc/millrace/monitoring" tools/monitoring/*
