@@ -283,5 +283,7 @@ impl<L: Ledger> Attempt<'_, L> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom_model;
 #[cfg(all(test, not(loom)))]
 mod tests;

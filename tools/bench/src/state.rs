@@ -130,7 +130,7 @@ impl Kind {
     }
 }
 
-/// One server's samples under one load, round by round, and the disk's syncs a second beside each.
+/// One server's samples under one load, round by round.
 struct Cell {
     kind: Kind,
     keeping: Keeping,
@@ -328,7 +328,6 @@ fn print_peers(cells: &[Cell]) {
         "millrace always",
         "Redis always",
         "SQLite FULL",
-        "errors",
     ]);
     let columns = [
         Keeping::EverySecond,
@@ -340,13 +339,14 @@ fn print_peers(cells: &[Cell]) {
     ];
     for (index, kind) in KINDS.iter().enumerate() {
         let mut row = vec![kind.name()];
-        let mut errors = 0;
         for keeping in columns {
             let samples = samples(cells, index, keeping);
-            row.push(grouped(median(samples, |sample| sample.events_per_second)));
-            errors += samples.iter().map(|sample| sample.errors).sum::<u64>();
+            let rate = grouped(median(samples, |sample| sample.events_per_second));
+            row.push(match samples.iter().map(|sample| sample.errors).sum::<u64>() {
+                0 => rate,
+                errors => format!("{rate} ({} errors)", grouped(errors as f64)),
+            });
         }
-        row.push(grouped(errors as f64));
         table.row(row);
     }
     println!();
