@@ -11,7 +11,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millrace::app::routes::resolve;
+use millrace::app::routes::{Entrance, resolve};
 use millrace::app::{App, Shared};
 use millrace::http::{Content, Exchange, Memo, Persistence, Request, Responses, Status, Step};
 use millrace::options::{Invocation, Options, parse};
@@ -54,7 +54,7 @@ fn route(c: &mut Criterion) {
         let (mut exchange, mut memo) = (Exchange::new(CONTENT_BYTES_MAX), Memo::default());
         let mut input = format!("{line}\r\nHost: a\r\n\r\n").into_bytes();
         let request = request(&mut exchange, &mut memo, &mut input);
-        group.bench_function(name, |b| b.iter(|| resolve(black_box(&request))));
+        group.bench_function(name, |b| b.iter(|| resolve(black_box(&request), Entrance::Only)));
     }
     group.finish();
 }

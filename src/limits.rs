@@ -148,6 +148,9 @@ pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Descriptors of a worker besides its connections: listener, poll, waker, the reserve,
 /// and clients that are being refused.
 pub const DESCRIPTORS_PER_WORKER: usize = 4 + REFUSED_LINGERING_MAX;
+/// Connections of operators at the address of `--admin-listen`: tools, scrapes, and dashboards.
+/// Clients cannot use their descriptors up.
+pub const ADMIN_CONNECTIONS_MAX: usize = 128;
 
 /// Connections that a usual limit of open files leaves room for. If there is room for fewer, a line at
 /// the start says so.

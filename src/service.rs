@@ -24,24 +24,53 @@ const FIRST_PASSED: i32 = 3;
 pub const VARIABLES_OF_ONE_PROCESS: [&str; 5] =
     ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"];
 
-/// Returns the listening socket that the manager has passed to this process, if there is one. Must be
+/// The name of the socket for operators (`FileDescriptorName=admin` in its socket unit).
+const OPERATORS_NAME: &str = "admin";
+
+/// The listening sockets that the manager has passed, at least one.
+pub struct PassedSockets {
+    /// That for clients.
+    pub clients: Option<OwnedFd>,
+    /// That for operators.
+    pub operators: Option<OwnedFd>,
+}
+
+/// Returns the listening sockets that the manager has passed to this process, if there are any. Must be
 /// called before the process opens a descriptor.
 ///
 /// # Errors
-/// A message for the operator, if several are passed, or the announced one is not there.
-pub fn passed_socket() -> Result<Option<OwnedFd>, String> {
+/// A message for the operator, if there are more than one for clients and one for operators, or the
+/// announced ones are not there.
+pub fn passed_sockets() -> Result<Option<PassedSockets>, String> {
     let Some(count) = variable("LISTEN_FDS").filter(|_| is_for_us("LISTEN_PID", false)) else {
         return Ok(None);
     };
-    match count.as_str() {
-        "0" => Ok(None),
-        "1" => descriptors::inherited(FIRST_PASSED).map(Some).map_err(|error| {
-            format!("LISTEN_FDS says that a socket is passed as descriptor {FIRST_PASSED}: {error}")
-        }),
-        _ => Err(format!(
-            "LISTEN_FDS is {count}, but millrace listens on one socket: name one ListenStream= in its socket unit"
-        )),
+    let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<&str> = names.split(':').collect();
+    let is_for_operators = |index: usize| names.get(index) == Some(&OPERATORS_NAME);
+    let too_many = || {
+        format!(
+            "LISTEN_FDS is {count}, but millrace listens on one socket for clients and one for operators: name one ListenStream= in its socket unit, and another in a socket unit with FileDescriptorName={OPERATORS_NAME}"
+        )
+    };
+    let sockets = match count.as_str() {
+        "0" => return Ok(None),
+        "1" => 1,
+        "2" if is_for_operators(0) != is_for_operators(1) => 2,
+        _ => return Err(too_many()),
+    };
+    let mut passed = PassedSockets { clients: None, operators: None };
+    for index in 0..sockets {
+        let number = FIRST_PASSED + index as i32;
+        let socket = descriptors::inherited(number).map_err(|error| {
+            format!("LISTEN_FDS says that a socket is passed as descriptor {number}: {error}")
+        })?;
+        match is_for_operators(index) {
+            true => passed.operators = Some(socket),
+            false => passed.clients = Some(socket),
+        }
     }
+    Ok(Some(passed))
 }
 
 /// The connection to the manager's notification socket.

@@ -35,6 +35,7 @@ type Case = (&'static str, &'static str, &'static str, fn(&Options) -> String);
 
 const VALUES: &[Case] = &[
     ("listen", "127.0.0.1:1", "[::1]:0", |options| options.listen.to_string()),
+    ("admin-listen", "127.0.0.1:1", "[::1]:0", |options| text(options.admin_listen.as_ref())),
     ("workers", "3", "1024", |options| options.workers.to_string()),
     ("backlog", "1", "65535", |options| options.backlog.to_string()),
     ("max-connections", "1", "10000000", |options| text(options.max_connections)),

@@ -42,7 +42,7 @@ struct Reading {
 }
 
 impl Answers {
-    /// Returns the answers of worker `worker`, dated `unix_s`.
+    /// Returns the answers of worker `worker`, or of the operators' server if there is no such worker, dated `unix_s`.
     pub fn new(shared: &Arc<Shared>, worker: usize, unix_s: u64) -> Answers {
         Answers {
             shared: Arc::clone(shared),
@@ -115,8 +115,21 @@ impl Answers {
         }
     }
 
+    /// Appends the answer to a client for which there is no room, without content with `head_only`.
+    pub fn overloaded(&mut self, head_only: bool, out: &mut Vec<u8>) {
+        let message = "The server has as many connections as it may have; try again later.";
+        self.unavailable(head_only, out, message);
+    }
+
+    /// Appends the answer to a client for whose request there is no memory, as above.
+    pub fn lacking_memory(&mut self, head_only: bool, out: &mut Vec<u8>) {
+        log::error("connections are closed: there is no memory for what their clients send", &[]);
+        let message = "The server has no memory for this request now; try again later.";
+        self.unavailable(head_only, out, message);
+    }
+
     /// Appends the answer to a client for which there is no room; `message` says of what kind.
-    pub fn unavailable(&mut self, head_only: bool, out: &mut Vec<u8>, message: &str) {
+    fn unavailable(&mut self, head_only: bool, out: &mut Vec<u8>, message: &str) {
         let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
         let body = error_body(message);
         let content =

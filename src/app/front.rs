@@ -13,18 +13,18 @@ use super::json::counted_body;
 use super::meters::BatchRefusal;
 use super::operator;
 use super::pages::Sender;
-use super::routes::{Resolution, RouteNumber, Service, allowed, not_found, resolve};
+use super::routes::{Entrance, Resolution, RouteNumber, Service, allowed, not_found, resolve};
 use super::shared::Shared;
 use crate::event::{EventError, FrameError};
 use crate::http::{Content, Extras, Refusal, Request, Status};
 use crate::limits::RETRY_AFTER_S;
-use crate::log;
 use crate::server::{Detached, Handler, Part, Reply};
 
 /// Handles the requests of one worker.
 pub struct App {
     intake: Intake,
     answers: Answers,
+    entrance: Entrance,
 }
 
 impl App {
@@ -38,6 +38,7 @@ impl App {
                 Bounds { events_max: shared.events_max, event_bytes_max: shared.event_bytes_max },
             ),
             answers: Answers::new(shared, worker, unix_s),
+            entrance: if shared.has_operators_server { Entrance::Clients } else { Entrance::Only },
         }
     }
 
@@ -84,7 +85,7 @@ impl App {
             Resolution::MethodNotAllowed(route) => {
                 operator::method_not_allowed(clerk, allowed(route))
             }
-            Resolution::NotFound => operator::nothing(clerk, &not_found()),
+            Resolution::NotFound => operator::nothing(clerk, &not_found(self.entrance)),
             Resolution::NotImplemented => operator::not_implemented(clerk),
         };
         match (reply, resolution.cost()) {
@@ -178,7 +179,7 @@ impl Handler for App {
 
     #[inline]
     fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
-        match resolve(request) {
+        match resolve(request, self.entrance) {
             Resolution::Found(RouteNumber::EVENT)
                 if request.extras.is_none() || self.admits(request) =>
             {
@@ -254,14 +255,11 @@ impl Handler for App {
     }
 
     fn overloaded(&mut self, head_only: bool, out: &mut Vec<u8>) {
-        let message = "The server has as many connections as it may have; try again later.";
-        self.answers.unavailable(head_only, out, message);
+        self.answers.overloaded(head_only, out);
     }
 
     fn lacking_memory(&mut self, head_only: bool, out: &mut Vec<u8>) {
-        log::error("connections are closed: there is no memory for what their clients send", &[]);
-        let message = "The server has no memory for this request now; try again later.";
-        self.answers.unavailable(head_only, out, message);
+        self.answers.lacking_memory(head_only, out);
     }
 
     fn detached(&mut self, connection: Detached) {

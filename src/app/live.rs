@@ -57,9 +57,9 @@ fn write_event(out: &mut Vec<u8>, shared: &Shared) {
     out.extend_from_slice(b"}\n\n");
 }
 
-/// Returns the sum of a cell over all workers.
+/// Returns the sum of a cell over all threads that serve.
 fn total(shared: &Shared, cell: impl Fn(&Meters) -> &Cell) -> u64 {
-    shared.server_meters.iter().map(|meters| cell(meters).read()).sum()
+    shared.all_meters().map(|meters| cell(meters).read()).sum()
 }
 
 /// Appends a member whose value is an array or an object with these parts.

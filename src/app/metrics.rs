@@ -109,6 +109,8 @@ pub fn write(out: &mut Vec<u8>, shared: &Shared, rows: &[(Row, &str)], format: M
     write_batches(&mut page, &shared.request_meters);
     write_durations(&mut page, &shared.server_meters);
     write_connections(&mut page, &shared.server_meters, &shared.streams);
+    write_admin_connections(&mut page, shared);
+    write_bytes(&mut page, shared);
     write_journal(&mut page, shared);
     write_logs(&mut page);
     write_process(&mut page, shared.process.as_ref());
@@ -241,7 +243,7 @@ pub fn request_errors(shared: &Shared) -> impl Iterator<Item = (&'static str, u6
         shared.request_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
     };
     let server = |cell: &dyn Fn(&Meters) -> &Cell| {
-        shared.server_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
+        shared.all_meters().map(|meters| cell(meters).read()).sum::<u64>()
     };
     let batches = |refusal| {
         shared.request_meters.iter().map(|meters| meters.batches_refused(refusal)).sum::<u64>()
@@ -309,6 +311,35 @@ fn write_connections(page: &mut Page, meters: &[Meters], streams: &Streams) {
         family.labelled(&[("reason", &label)], total(&|meters| &meters.closed[closed as usize]));
     }
     family.labelled(&[("reason", &"watching_ended")], streams.ended());
+}
+
+/// Writes the figures of the operators' server, if there is one. They are families of their own, so
+/// that those of clients keep their meaning.
+fn write_admin_connections(page: &mut Page, shared: &Shared) {
+    if !shared.has_operators_server {
+        return;
+    }
+    let total = |cell: &dyn Fn(&Meters) -> &Cell| {
+        shared.operators_meters.iter().map(|meters| cell(meters).read()).sum::<u64>()
+    };
+    let help = "Connections of operators open now, those of dashboards included.";
+    page.family("millrace_admin_connections", "gauge", help)
+        .value(total(&|meters| &meters.connections));
+    let help = "Connections accepted at the address for operators.";
+    page.family("millrace_admin_connections_accepted_total", "counter", help)
+        .value(total(&|meters| &meters.accepted));
+    let help = "Connections of operators closed, by reason.";
+    let mut family = page.family("millrace_admin_connections_closed_total", "counter", help);
+    for (closed, label) in Closed::ALL {
+        family.labelled(&[("reason", &label)], total(&|meters| &meters.closed[closed as usize]));
+    }
+}
+
+/// Writes the bytes of all servers.
+fn write_bytes(page: &mut Page, shared: &Shared) {
+    let total = |cell: &dyn Fn(&Meters) -> &Cell| {
+        shared.all_meters().map(|meters| cell(meters).read()).sum::<u64>()
+    };
     page.family("millrace_received_bytes_total", "counter", "Bytes received from clients.")
         .value(total(&|meters| &meters.received_bytes));
     page.family("millrace_sent_bytes_total", "counter", "Bytes sent to clients.")

@@ -8,6 +8,7 @@
 //! | `draft` | a large list of events, read in slices |
 //! | `pages` | which pages in browsers may count |
 //! | `operator` | requests of operators and their tools |
+//! | `admin` | the handler of the operators' server |
 //! | `answers`, `json` | the text of answers |
 //! | [`live`], `page` | the dashboard and what feeds it |
 //! | `meters`, `metrics`, `access_log` | the counts of requests, and what operators see of them |
@@ -16,6 +17,7 @@
 //! | `shared` | the data that all handlers share |
 
 mod access_log;
+mod admin;
 mod answers;
 mod client_address;
 mod draft;
@@ -38,7 +40,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::http::ContentLimits;
+use crate::limits::BODY_BYTES_MAX_DEFAULT;
 use crate::options::Options;
+pub use admin::AdminApp;
 pub use front::App;
 pub use shared::Shared;
 
@@ -46,6 +50,12 @@ pub use shared::Shared;
 pub fn content_limits(options: &Options) -> ContentLimits {
     let path = routes::RouteNumber::EVENTS.route().path;
     ContentLimits::with_exception(options.max_body_bytes, path, options.max_batch_body_bytes)
+}
+
+/// Returns how large the content of a request to the operators' server may be. No route there reads
+/// content.
+pub fn admin_content_limits() -> ContentLimits {
+    BODY_BYTES_MAX_DEFAULT.into()
 }
 
 /// Returns the `http://` URL of an address that a client of this machine can use.

@@ -27,6 +27,42 @@ pub struct Route {
     suggested: bool,
     /// Whether pages of other origins may use it, if `--allow-origin` names them.
     pub(super) is_open_to_pages: bool,
+    /// At which entrances it is, where operators have an entrance of their own.
+    pub entrances: Entrances,
+}
+
+/// Names the entrances at which a route is, where operators have one of their own. Otherwise every
+/// route is at the only entrance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrances {
+    /// At the entrance of clients.
+    Clients,
+    /// At both.
+    Both,
+    /// At the entrance of operators.
+    Operators,
+}
+
+/// Identifies the entrance through which a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// There is no other.
+    Only,
+    /// That of clients.
+    Clients,
+    /// That of operators (`--admin-listen`).
+    Operators,
+}
+
+impl Entrances {
+    /// Returns whether `entrance` is one of these.
+    const fn include(self, entrance: Entrance) -> bool {
+        match entrance {
+            Entrance::Only => true,
+            Entrance::Clients => matches!(self, Entrances::Clients | Entrances::Both),
+            Entrance::Operators => matches!(self, Entrances::Both | Entrances::Operators),
+        }
+    }
 }
 
 /// Names the way in which the requests of a route are answered.
@@ -64,6 +100,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 4,
         suggested: true,
         is_open_to_pages: true,
+        entrances: Entrances::Clients,
     },
     Route {
         path: "/events",
@@ -73,6 +110,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 4,
         suggested: true,
         is_open_to_pages: true,
+        entrances: Entrances::Clients,
     },
     Route {
         path: "/stats",
@@ -82,6 +120,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 8,
         suggested: true,
         is_open_to_pages: true,
+        entrances: Entrances::Both,
     },
     Route {
         path: "/health",
@@ -91,6 +130,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 4,
         suggested: true,
         is_open_to_pages: false,
+        entrances: Entrances::Both,
     },
     Route {
         path: "/metrics",
@@ -101,6 +141,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 24,
         suggested: true,
         is_open_to_pages: false,
+        entrances: Entrances::Operators,
     },
     Route {
         path: "/reset",
@@ -110,6 +151,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 2_400,
         suggested: false,
         is_open_to_pages: true,
+        entrances: Entrances::Operators,
     },
     Route {
         path: "/",
@@ -119,6 +161,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 8,
         suggested: true,
         is_open_to_pages: false,
+        entrances: Entrances::Operators,
     },
     Route {
         path: "/live",
@@ -128,6 +171,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 4,
         suggested: false,
         is_open_to_pages: false,
+        entrances: Entrances::Operators,
     },
     Route {
         path: "/openapi.json",
@@ -137,6 +181,7 @@ pub static ROUTES: [Route; 9] = [
         cost: 8,
         suggested: false,
         is_open_to_pages: false,
+        entrances: Entrances::Operators,
     },
 ];
 
@@ -241,24 +286,26 @@ impl Methods {
     }
 }
 
-/// Finds what a request asks for.
+/// Finds what a request asks for that has come through an entrance of clients.
 #[inline]
-pub fn resolve(request: &Request<'_>) -> Resolution {
+pub fn resolve(request: &Request<'_>, entrance: Entrance) -> Resolution {
+    debug_assert_ne!(entrance, Entrance::Operators);
     // The row that a server is flooded with is a constant here, which saves 15 instructions.
     const EVENT: &Route = &ROUTES[RouteNumber::EVENT.0 as usize];
     if request.path() == EVENT.path.as_bytes() && EVENT.methods.take(request.method) {
         return Resolution::Found(RouteNumber::EVENT);
     }
-    resolve_any(request)
+    resolve_any(request, entrance)
 }
 
+/// Finds what a request asks for.
 #[cold]
 #[inline(never)]
-fn resolve_any(request: &Request<'_>) -> Resolution {
+pub(super) fn resolve_any(request: &Request<'_>, entrance: Entrance) -> Resolution {
     if request.method == Method::Unknown {
         return Resolution::NotImplemented;
     }
-    match find(request.path()).or_else(|| find(path_of_root(request))) {
+    match find(request.path(), entrance).or_else(|| find(path_of_root(request), entrance)) {
         Some(number) if number.route().methods.take(request.method) => Resolution::Found(number),
         Some(number) if request.method == Method::Options => Resolution::Options(Some(number)),
         Some(number) => Resolution::MethodNotAllowed(Some(number)),
@@ -268,8 +315,10 @@ fn resolve_any(request: &Request<'_>) -> Resolution {
     }
 }
 
-fn find(path: &[u8]) -> Option<RouteNumber> {
-    let index = ROUTES.iter().position(|route| route.path.as_bytes() == path)?;
+fn find(path: &[u8], entrance: Entrance) -> Option<RouteNumber> {
+    let is_here =
+        |route: &Route| route.path.as_bytes() == path && route.entrances.include(entrance);
+    let index = ROUTES.iter().position(is_here)?;
     Some(RouteNumber(index as u8))
 }
 
@@ -291,10 +340,10 @@ pub(super) fn allowed(route: Option<RouteNumber>) -> &'static str {
     route.map_or(SERVER_METHODS, |number| number.route().methods.allow())
 }
 
-/// Returns the text of `404`.
-pub(super) fn not_found() -> String {
-    let paths: Vec<&str> =
-        ROUTES.iter().filter(|route| route.suggested).map(|route| route.path).collect();
+/// Returns the text of `404` at an entrance.
+pub(super) fn not_found(entrance: Entrance) -> String {
+    let is_suggested = |route: &&Route| route.suggested && route.entrances.include(entrance);
+    let paths: Vec<&str> = ROUTES.iter().filter(is_suggested).map(|route| route.path).collect();
     let (last, others) = paths.split_last().unwrap_or((&"/", &[]));
     format!("There is nothing at this path; try {} or {last}.", others.join(", "))
 }
@@ -309,7 +358,7 @@ mod tests {
         for (i, route) in ROUTES.iter().enumerate() {
             let name = route.path.trim_matches('/').trim_end_matches(".json");
             assert_eq!(route.label, if name.is_empty() { "page" } else { name });
-            assert_eq!(find(route.path.as_bytes()), Some(RouteNumber(i as u8)));
+            assert_eq!(find(route.path.as_bytes(), Entrance::Only), Some(RouteNumber(i as u8)));
         }
         assert_eq!(RouteNumber::EVENT.route().path, "/event");
         assert_eq!(RouteNumber::EVENTS.route().path, "/events");
@@ -319,7 +368,7 @@ mod tests {
     fn resolution() {
         use Method::{Connect, Get, Head, Post, Unknown};
         use Resolution::{Found, MethodNotAllowed, NotFound, NotImplemented};
-        let route = |path: &str| find(path.as_bytes()).unwrap();
+        let route = |path: &str| find(path.as_bytes(), Entrance::Only).unwrap();
         for (method, target, expected) in [
             (Post, "/event", Found(route("/event"))),
             (Get, "/event", MethodNotAllowed(Some(route("/event")))),
@@ -351,14 +400,38 @@ mod tests {
             let step = Exchange::new(0).advance(&mut input, &mut Memo::default());
             let Step::Request { request, .. } = step else { panic!("{step:?}") };
             assert_eq!(request.method, method);
-            assert_eq!(resolve(&request), expected, "{method:?} {target}");
+            assert_eq!(resolve(&request, Entrance::Only), expected, "{method:?} {target}");
         }
     }
 
     #[test]
     fn the_text_of_404_names_paths() {
-        let text =
-            "There is nothing at this path; try /event, /events, /stats, /health, /metrics or /.";
-        assert_eq!(not_found(), text);
+        for (entrance, paths) in [
+            (Entrance::Only, "/event, /events, /stats, /health, /metrics or /"),
+            (Entrance::Clients, "/event, /events, /stats or /health"),
+            (Entrance::Operators, "/stats, /health, /metrics or /"),
+        ] {
+            assert_eq!(not_found(entrance), format!("There is nothing at this path; try {paths}."));
+        }
+    }
+
+    #[test]
+    fn each_door_has_its_routes() {
+        for (label, clients, operators) in [
+            ("event", true, false),
+            ("events", true, false),
+            ("stats", true, true),
+            ("health", true, true),
+            ("metrics", false, true),
+            ("reset", false, true),
+            ("page", false, true),
+            ("live", false, true),
+            ("openapi", false, true),
+        ] {
+            let route = ROUTES.iter().find(|route| route.label == label).unwrap();
+            let at = |entrance| find(route.path.as_bytes(), entrance).is_some();
+            let found = [Entrance::Only, Entrance::Clients, Entrance::Operators].map(at);
+            assert_eq!(found, [true, clients, operators], "{label}");
+        }
     }
 }

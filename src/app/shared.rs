@@ -22,6 +22,9 @@ pub struct Shared {
     pub statistics: Arc<Statistics>,
     /// The counts of the server, a row for each worker.
     pub server_meters: Arc<[Meters]>,
+    /// The counts of the operators' server, one row; zero if there is no such server.
+    pub operators_meters: Arc<[Meters]>,
+    /// The counts of requests, a row for each worker, and then one for the operators' server.
     pub(super) request_meters: Box<[RequestMeters]>,
     /// The rows of the request meters that are in use, with their labels.
     pub(super) rows: Box<[(Row, &'static str)]>,
@@ -40,6 +43,8 @@ pub struct Shared {
     /// Users that there may be.
     pub(super) users_max: Option<u64>,
     pub(super) reset_allowed: bool,
+    /// Whether operators have a server of their own.
+    pub(super) has_operators_server: bool,
     /// The origins whose pages may send events.
     pub(super) allow_origin: Origins,
     pub(super) access_log: bool,
@@ -64,7 +69,8 @@ impl Shared {
         Some(Arc::new(Shared {
             statistics: Statistics::try_new(workers, keys, options.max_users)?,
             server_meters: (0..workers).map(|_| Meters::default()).collect(),
-            request_meters: (0..workers).map(|_| RequestMeters::default()).collect(),
+            operators_meters: [Meters::default()].into(),
+            request_meters: (0..=workers).map(|_| RequestMeters::default()).collect(),
             rows,
             keeper: Mutex::new(None),
             streams: Arc::new(Streams::new()),
@@ -74,6 +80,7 @@ impl Shared {
             connections_max: AtomicUsize::new(0),
             users_max: options.max_users,
             reset_allowed: options.allow_reset,
+            has_operators_server: options.admin_listen.is_some(),
             allow_origin: options.allow_origin.clone(),
             access_log: options.access_log,
             trusted_proxy: options.trusted_proxy.clone(),
@@ -81,6 +88,11 @@ impl Shared {
             stop_announced: AtomicBool::new(false),
             process: process::Source::open().ok(),
         }))
+    }
+
+    /// Returns the counts of all servers, a row for each of their threads: the workers first.
+    pub fn all_meters(&self) -> impl Iterator<Item = &Meters> {
+        self.server_meters.iter().chain(self.operators_meters.iter())
     }
 
     /// Notes how many connections there may be, for operators to see.

@@ -46,10 +46,14 @@ pub enum Kind {
     Left,
     /// The server was told to stop, so the successor has to.
     Stop,
+    /// The listening socket for operators.
+    OperatorsListener,
+    /// A connection of an operator with the bytes it holds.
+    OperatorsConnection,
 }
 
 impl Kind {
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 15] = [
         Kind::Hello,
         Kind::Ready,
         Kind::Refused,
@@ -63,6 +67,8 @@ impl Kind {
         Kind::Bytes,
         Kind::Left,
         Kind::Stop,
+        Kind::OperatorsListener,
+        Kind::OperatorsConnection,
     ];
 }
 

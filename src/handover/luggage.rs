@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use crate::limits::{
     HANDOVER_EARLY_BYTES_MAX, HANDOVER_EARLY_CONNECTION_BYTES_MAX, HANDOVER_FRAME_BYTES_MAX,
 };
-use crate::server::Moved;
+use crate::server::{Departed, Moved};
 use crate::sys::passing::DESCRIPTORS_PER_MESSAGE_MAX;
 
 /// Bytes of the two lengths.
@@ -71,6 +71,15 @@ pub fn read_early(mut content: &[u8], sockets: Vec<OwnedFd>) -> Option<Vec<Moved
     };
     let connections = sockets.into_iter().map(&mut read).collect::<Option<_>>();
     connections.filter(|_| content.is_empty())
+}
+
+/// What the servers for clients and for operators gave up.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// What the server for clients gave up.
+    pub clients: Departed,
+    /// What the server for operators gave up; nothing if there is none.
+    pub operators: Departed,
 }
 
 /// Returns the two lengths of a connection, as they stand before its bytes.

@@ -58,5 +58,6 @@ mod predecessor;
 mod successor;
 
 pub use greeting::CHANNEL_DESCRIPTOR;
+pub use luggage::Doors;
 pub use predecessor::{JournalLuggage, Predecessor, Word};
 pub use successor::{Journal, Offer, Successor};

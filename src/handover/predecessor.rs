@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use super::channel::{Channel, Frame, HEADER_BYTES, Kind};
 use super::greeting::{CHANNEL_DESCRIPTOR, MAGIC, OLD_VARIABLE, read_hello};
-use super::luggage::{self, Arriving};
+use super::luggage::{self, Arriving, Doors};
 use crate::server::{Departed, Moved};
 use crate::stats::Statistics;
 use crate::stats::image;
@@ -89,10 +89,10 @@ impl Predecessor {
         &mut self,
         statistics: &Statistics,
         is_stopped: impl Fn() -> bool,
-    ) -> io::Result<(Departed, Option<JournalLuggage>)> {
+    ) -> io::Result<(Doors, Option<JournalLuggage>)> {
         let mut journal: Option<JournalLuggage> = None;
         self.channel.send(Kind::Ready, b"")?;
-        let (mut departed, mut image) = (Departed::default(), image::Reader::new(statistics));
+        let (mut departed, mut image) = (Doors::default(), image::Reader::new(statistics));
         loop {
             let Frame { kind, content, descriptors } = self.channel.receive()?;
             if is_stopped() {
@@ -109,8 +109,8 @@ impl Predecessor {
                         return Ok((departed, journal));
                     }
                 }
-                Kind::Listeners => {
-                    departed.listeners.extend(descriptors);
+                Kind::Listeners | Kind::OperatorsListener => {
+                    departed.of(kind).listeners.extend(descriptors);
                     self.channel.send(Kind::Arrived, b"")?;
                 }
                 Kind::Journal => {
@@ -119,11 +119,11 @@ impl Predecessor {
                     journal.files.extend(descriptors);
                     self.channel.send(Kind::Arrived, b"")?;
                 }
-                Kind::Connections => {
+                Kind::Connections | Kind::OperatorsConnection => {
                     let connections = luggage::read_early(&content, descriptors);
                     let connections =
                         connections.ok_or_else(|| malformed("connections are not whole"))?;
-                    departed.connections.extend(connections);
+                    departed.of(kind).connections.extend(connections);
                     self.channel.send(Kind::Arrived, b"")?;
                 }
                 _ => return Err(malformed("it does not belong here")),
@@ -193,6 +193,16 @@ impl Predecessor {
     fn next_frame(&mut self) -> io::Result<Frame> {
         self.channel.wait()?;
         self.channel.receive()
+    }
+}
+
+impl Doors {
+    /// Returns the part to which a frame of this kind belongs.
+    fn of(&mut self, kind: Kind) -> &mut Departed {
+        match kind {
+            Kind::OperatorsListener | Kind::OperatorsConnection => &mut self.operators,
+            _ => &mut self.clients,
+        }
     }
 }
 

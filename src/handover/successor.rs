@@ -4,14 +4,15 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, Kind};
 use super::greeting::write_hello;
-use super::luggage;
+use super::luggage::{self, Doors};
 use crate::limits::{HANDOVER_PAUSE_MS, HANDOVER_ROUNDS_MAX, HANDOVER_TIMEOUT_MS, IMAGE_IDS_BYTES};
-use crate::server::{Departed, Moved};
+use crate::server::Moved;
 use crate::stats::Statistics;
 use crate::stats::image;
 use crate::sys::passing::DESCRIPTORS_PER_MESSAGE_MAX;
@@ -155,17 +156,18 @@ impl<'o> Successor<'o> {
         &mut self,
         statistics: &Statistics,
         journal: Option<Journal<'_>>,
-        departed: &mut Departed,
+        departed: &mut Doors,
     ) -> io::Result<Vec<Moved>> {
         self.channel.set_deadline(Some(Instant::now() + Duration::from_millis(HANDOVER_PAUSE_MS)));
-        let (early, late) = luggage::divide(mem::take(&mut departed.connections));
-        departed.connections = early;
+        let clients = &mut departed.clients;
+        let (early, late) = luggage::divide(mem::take(&mut clients.connections));
+        clients.connections = early;
         let sent = self.send_state(statistics, journal, departed);
         let serving = sent.and_then(|()| self.channel.expect(Kind::Serving).map(drop));
         match serving.or_else(|error| self.settle(error)) {
             Ok(()) => Ok(late),
             Err(error) => {
-                departed.connections.extend(late);
+                departed.clients.connections.extend(late);
                 Err(error)
             }
         }
@@ -175,7 +177,7 @@ impl<'o> Successor<'o> {
         &mut self,
         statistics: &Statistics,
         journal: Option<Journal<'_>>,
-        departed: &Departed,
+        departed: &Doors,
     ) -> io::Result<()> {
         if let Some(Journal { bytes, files }) = journal {
             for (i, files) in files.chunks(DESCRIPTORS_PER_MESSAGE_MAX).enumerate() {
@@ -183,15 +185,25 @@ impl<'o> Successor<'o> {
                 self.channel.send_descriptors(Kind::Journal, bytes, files)?;
             }
         }
-        for sockets in departed.listeners.chunks(DESCRIPTORS_PER_MESSAGE_MAX) {
+        let Doors { clients, operators } = departed;
+        for sockets in clients.listeners.chunks(DESCRIPTORS_PER_MESSAGE_MAX) {
             let sockets: Vec<BorrowedFd> = sockets.iter().map(AsFd::as_fd).collect();
             self.channel.send_descriptors(Kind::Listeners, b"", &sockets)?;
         }
-        for connections in departed.connections.chunks(DESCRIPTORS_PER_MESSAGE_MAX) {
+        for connections in clients.connections.chunks(DESCRIPTORS_PER_MESSAGE_MAX) {
             let sockets: Vec<BorrowedFd> =
                 connections.iter().map(|moved| moved.socket.as_fd()).collect();
             let content = luggage::write_early(connections);
             self.channel.send_descriptors(Kind::Connections, &content, &sockets)?;
+        }
+        for socket in &operators.listeners {
+            self.channel.send_descriptors(Kind::OperatorsListener, b"", &[socket.as_fd()])?;
+        }
+        // They are few, and hold little, so none is late. One frame for each has room for all it holds.
+        for moved in &operators.connections {
+            let content = luggage::write_early(slice::from_ref(moved));
+            let sockets = [moved.socket.as_fd()];
+            self.channel.send_descriptors(Kind::OperatorsConnection, &content, &sockets)?;
         }
         let image = mem::take(&mut self.image);
         image.end(statistics.cut(), |block| self.channel.send(Kind::Image, block))

@@ -51,6 +51,23 @@ pub(super) const ROWS: &[Row<Options, Action>] = &[
         example: "millrace --listen 127.0.0.1:9000",
     },
     Row {
+        long: "admin-listen",
+        short: None,
+        kind: Kind::Value {
+            name: "ADDR",
+            default: "none",
+            set: |options, text| {
+                HostPort::parse(text).map(|address| options.admin_listen = Some(address))
+            },
+        },
+        summary: "Address for operators",
+        explanation: "HOST:PORT, as for --listen. /metrics, /, /live, /openapi.json and /reset are \
+                      served there and no longer at the address of --listen; /stats and /health \
+                      are served at both. One thread of its own serves it, with connections of its \
+                      own, so operators get in when clients have taken every place.",
+        example: "millrace --admin-listen 127.0.0.1:9090",
+    },
+    Row {
         long: "workers",
         short: Some('w'),
         kind: Kind::Value {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::Listen;
+use super::address::{HostPort, Listen};
 use super::origin::Origins;
 use super::proxies::Proxies;
 use super::url::HttpUrl;
@@ -15,6 +15,8 @@ use crate::{limits, log, sys};
 pub struct Options {
     /// Where to listen.
     pub listen: Listen,
+    /// Where operators are served; `None` serves them at the address of all clients.
+    pub admin_listen: Option<HostPort>,
     /// Worker threads.
     pub workers: usize,
     /// Whether worker `i` is bound to the `i`-th allowed processor.
@@ -69,6 +71,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: Listen::Default,
+            admin_listen: None,
             workers: sys::affinity::processors().min(limits::WORKERS_MAX),
             pin: false,
             backlog: limits::BACKLOG_DEFAULT,

@@ -6,6 +6,8 @@ use crate::http::ContentLimits;
 /// How to serve.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
+    /// What the names of the worker threads begin with.
+    pub threads: &'static str,
     /// Worker threads, at least one.
     pub workers: usize,
     /// Whether worker i runs on processor i only.

@@ -129,7 +129,7 @@ fn run<H: Handler + 'static>(
     start: Arc<Barrier>,
 ) -> io::Result<JoinHandle<()>> {
     let index = worker.index();
-    let name = format!("worker-{index}");
+    let name = format!("{}-{index}", config.threads);
     thread::Builder::new().name(name.clone()).spawn(move || {
         start.wait();
         if config.pin
@@ -137,7 +137,7 @@ fn run<H: Handler + 'static>(
         {
             log::warn(
                 "a worker could not be pinned to its processor",
-                &[("worker", &index), ("error", &error)],
+                &[("worker", &name), ("error", &error)],
             );
         }
         if config.sandbox {
@@ -145,7 +145,7 @@ fn run<H: Handler + 'static>(
             confine(&name, &Rights { journal, ..Rights::default() });
         }
         if let Err(error) = worker.run() {
-            log::error("a worker had to end", &[("worker", &index), ("error", &error)]);
+            log::error("a worker had to end", &[("worker", &name), ("error", &error)]);
         }
     })
 }

@@ -119,6 +119,7 @@ fn exchange(stream: &mut TcpStream, request: &str) -> String {
 
 fn config(workers: usize) -> Config {
     Config {
+        threads: "worker",
         workers,
         pin: false,
         sandbox: false,

@@ -1,15 +1,17 @@
 //! From the options and the limits of the system to the configuration of the server.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::{hint, io};
 
 use super::keep;
 use crate::app;
 use crate::limits::{
-    DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS, START_BYTES,
-    START_BYTES_PER_WORKER,
+    ADMIN_CONNECTIONS_MAX, DESCRIPTORS_PER_WORKER, DESCRIPTORS_RESERVED, LINGER_TIMEOUT_MS,
+    START_BYTES, START_BYTES_PER_WORKER,
 };
-use crate::options::{Listen, Options};
+use crate::options::Options;
 use crate::server::{Config, Durations};
 use crate::sys::descriptors;
 use crate::sys::process::Source;
@@ -23,14 +25,25 @@ pub fn check(options: &Options) -> Result<String, String> {
     let config = config(options, options.workers)?;
     let listen = &options.listen;
     let addresses = listen.candidates().map_err(cannot_resolve(listen))?;
-    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let clients = join_addresses(&addresses);
+    let operators = match &options.admin_listen {
+        Some(admin) => {
+            let addresses = admin.resolve().map_err(cannot_resolve(admin))?;
+            format!(", for operators on {}", join_addresses(&addresses))
+        }
+        None => String::new(),
+    };
     let workers = count_of(options.workers, "worker");
     let connections = count_of(config.connections_max, "connection");
     keep::check(options)?;
     Ok(format!(
-        "the configuration is valid: {workers} on {}\nit takes up to {connections} at a time",
-        addresses.join(" or ")
+        "the configuration is valid: {workers} on {clients}{operators}\nit takes up to {connections} at a time"
     ))
+}
+
+fn join_addresses(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(" or ")
 }
 
 /// Makes the configuration of a server with this number of workers. Raises the limit of open files
@@ -42,6 +55,7 @@ pub(super) fn config(options: &Options, workers: usize) -> Result<Config, String
     let connections_max = connections_max(options, workers, 0)?;
     check_memory(workers)?;
     Ok(Config {
+        threads: "worker",
         workers,
         pin: options.pin,
         sandbox: options.sandbox,
@@ -72,7 +86,11 @@ pub(super) fn connections_max(
     let descriptors_max =
         descriptors::raise_limit().map_err(failed("cannot raise the limit of open files"))?;
     let descriptors_max = usize::try_from(descriptors_max).unwrap_or(usize::MAX);
-    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * workers + files;
+    let operators = match options.admin_listen {
+        Some(_) => DESCRIPTORS_PER_WORKER + ADMIN_CONNECTIONS_MAX,
+        None => 0,
+    };
+    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * workers + operators + files;
     let room = descriptors_max.saturating_sub(reserved);
     let wanted = options.max_connections.unwrap_or(1);
     if wanted > room {
@@ -114,8 +132,8 @@ pub(super) fn lack_of_memory(workers: usize) -> String {
 }
 
 /// Makes the message for a name that has no address.
-pub(super) fn cannot_resolve(listen: &Listen) -> impl Fn(io::Error) -> String {
-    move |error| format!("cannot resolve {listen}: {error}")
+pub(super) fn cannot_resolve(address: &impl Display) -> impl Fn(io::Error) -> String {
+    move |error| format!("cannot resolve {address}: {error}")
 }
 
 /// Returns a number of things in words: "1 worker", "2 workers".

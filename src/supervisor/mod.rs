@@ -9,12 +9,12 @@ mod not_started;
 mod place;
 mod report;
 mod restart;
+mod servers;
 mod start;
 mod state;
 mod stop;
 mod wake;
 mod watchdog;
-mod workers;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, io, panic, path, thread};
 
-use crate::app;
 use crate::handover::CHANNEL_DESCRIPTOR;
 use crate::limits::STARTER_PATIENCE_MS;
 use crate::log;
@@ -93,7 +92,7 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
         options,
         config: started.config,
         shared: started.shared,
-        server: started.server,
+        servers: started.servers,
         generation: 0,
         post: Post::new(woken),
         signals,
@@ -105,7 +104,7 @@ pub fn run(options: &Options, warnings: &[String]) -> Result<(), String> {
         restart_waits: false,
     };
     let is_limited = options.max_connections.is_none();
-    say_listening(&app::url(started.address), &supervisor.config, is_limited);
+    say_listening(&started.addresses, &supervisor.config, is_limited);
     if options.sandbox {
         confine("main", &Rights::of_supervisor(options.state.clone()));
     }
@@ -159,7 +158,7 @@ impl Supervisor<'_> {
     /// Serves until the process stops or another one serves.
     fn serve(&mut self) -> Result<(), String> {
         loop {
-            let phase = Phase::Serving(&self.shared, &self.server);
+            let phase = Phase::Serving(&self.shared, &self.servers);
             let Some(wake) = self.post.next(None, phase) else { continue };
             if let Next::End = self.act(wake)? {
                 return Ok(());
@@ -179,7 +178,7 @@ impl Supervisor<'_> {
                 say_final_statistics(&self.shared);
                 return Err("no worker is left".to_owned());
             }
-            Wake::Connection(connection) => self.server.arrive(connection),
+            Wake::Connection(connection) => self.servers.arrive(connection),
             Wake::ConnectionsLeft => {
                 self.connections_come = false;
                 if std::mem::take(&mut self.restart_waits) {

@@ -1,5 +1,7 @@
 //! Prints the two lines that an operator waits for: the address of the server, and the final statistics.
 
+use std::net::SocketAddr;
+
 use super::config::count_of;
 use crate::app;
 use crate::limits::CONNECTIONS_COMMON;
@@ -7,16 +9,27 @@ use crate::log;
 use crate::server::Config;
 use crate::sys::signals::Fatal;
 
-/// Prints that the server listens at `url`. `is_limited` is true if the limit of open files, and not
+/// The addresses at which a process listens.
+pub(super) struct Addresses {
+    pub clients: SocketAddr,
+    /// That of `--admin-listen`.
+    pub operators: Option<SocketAddr>,
+}
+
+/// Prints that the servers listen at these addresses. `is_limited` is true if the limit of open files, and not
 /// the operator, sets the number of connections.
-pub(super) fn say_listening(url: &str, config: &Config, is_limited: bool) {
+pub(super) fn say_listening(addresses: &Addresses, config: &Config, is_limited: bool) {
     let Config { workers, connections_max, .. } = *config;
-    log::say(
-        log::Level::Info,
-        &format!("listening on {url} ({})", count_of(workers, "worker")),
-        "listening",
-        &[("url", &url), ("workers", &workers), ("connections_max", &connections_max)],
-    );
+    let url = app::url(addresses.clients);
+    let mut text = format!("listening on {url} ({})", count_of(workers, "worker"));
+    let admin_url = addresses.operators.map(app::url);
+    let mut values: Vec<(&str, &dyn log::Value)> =
+        vec![("url", &url), ("workers", &workers), ("connections_max", &connections_max)];
+    if let Some(admin_url) = &admin_url {
+        text += &format!(", for operators on {admin_url}");
+        values.push(("admin_url", admin_url));
+    }
+    log::say(log::Level::Info, &text, "listening", &values);
     if is_limited && connections_max < CONNECTIONS_COMMON {
         log::info(
             "the limit of open files (ulimit -n) allows no more connections than this",

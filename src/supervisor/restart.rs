@@ -13,17 +13,17 @@ use super::config::failed;
 use super::keep;
 use super::place::Place;
 use super::report::{end_by, say_final_statistics};
+use super::servers::{BoundDoors, Servers};
 use super::state::Supervisor;
 use super::stop::pass_on;
-use super::wake::{Phase, Post, Wake, is_stop};
-use super::workers::start_workers;
+use super::wake::{Phase, Post, Wake, is_stop, report_end};
 use crate::app;
-use crate::handover::{Journal, Offer, Successor};
+use crate::handover::{Doors, Journal, Offer, Successor};
 use crate::journal::Packed;
 use crate::limits::{HANDOVER_PAUSE_MS, HANDOVER_TIMEOUT_MS};
 use crate::log;
 use crate::mailbox::Mailbox;
-use crate::server::{Bound, Departed, Server};
+use crate::server::Bound;
 use crate::sys::signals::Signal;
 use crate::sys::starter::Starter;
 
@@ -45,14 +45,14 @@ struct HandOver<'h> {
     starter: &'h Starter,
     workers: usize,
     shared: &'h app::Shared,
-    server: &'h Server,
+    servers: &'h Servers,
     woken: &'h Mailbox<Wake>,
 }
 
 /// How a hand-over ended.
 enum HandOverEnd {
     /// The service stays here; the sockets, if the workers have given them up.
-    Kept(Option<(Departed, Option<Packed>)>),
+    Kept(Option<(Doors, Option<Packed>)>),
     /// The successor serves.
     HandedOver,
 }
@@ -86,7 +86,7 @@ impl Supervisor<'_> {
             starter,
             workers: self.config.workers,
             shared: &self.shared,
-            server: &self.server,
+            servers: &self.servers,
             woken: &woken,
         };
         let (outcome, stop) = thread::scope(|scope| {
@@ -112,33 +112,43 @@ impl Supervisor<'_> {
     }
 
     /// Serves again with what has departed.
-    fn resume(&mut self, departed: Departed, journal: Option<Packed>) -> Result<(), String> {
+    fn resume(&mut self, departed: Doors, journal: Option<Packed>) -> Result<(), String> {
         // The former workers must have left their shards before others take them.
-        self.server.cut();
-        self.server.join();
+        self.servers.cut();
+        self.servers.join();
+        self.servers.end_operators();
         if let Some(journal) = journal {
             keep::resume(journal, self.options, &self.shared, self.config.workers)
                 .inspect_err(|_| say_final_statistics(&self.shared))?;
             self.config = keep::with_journal(self.config, &self.shared);
         }
         self.generation += 1;
-        let started = Bound::adopt(departed, self.config.workers)
-            .map_err(failed(CANNOT_RESUME))
-            .and_then(|bound| {
-                let generation = self.generation;
-                start_workers(bound, self.config, &self.shared, &self.post.woken, generation)
+        let started =
+            adopt(departed, self.config.workers).map_err(failed(CANNOT_RESUME)).and_then(|bound| {
+                let done = report_end(&self.post.woken, self.generation);
+                Servers::start(bound, self.config, &self.shared, done)
             });
-        self.server = started.inspect_err(|_| say_final_statistics(&self.shared))?;
-        self.server.begin();
+        self.servers = started.inspect_err(|_| say_final_statistics(&self.shared))?;
+        self.servers.begin();
         Ok(())
     }
+}
+
+/// Takes up the sockets that the servers of this process have given up.
+fn adopt(departed: Doors, workers: usize) -> io::Result<BoundDoors> {
+    let Doors { clients, operators } = departed;
+    let has_operators = !operators.listeners.is_empty();
+    Ok(BoundDoors {
+        clients: Bound::adopt(clients, workers)?,
+        operators: has_operators.then(|| Bound::adopt(operators, 1)).transpose()?,
+    })
 }
 
 /// Handles signals and gives signs of life while another thread hands over. Returns whether the
 /// process was told to stop.
 fn attend(post: &mut Post, offer: &Offer, on_terminal: bool, hand_over: &HandOver<'_>) -> bool {
     let end = Instant::now() + Duration::from_millis(HANDOVER_TIMEOUT_MS + HANDOVER_PAUSE_MS);
-    let mut phase = Phase::Serving(hand_over.shared, hand_over.server);
+    let mut phase = Phase::Serving(hand_over.shared, hand_over.servers);
     let (mut stop, mut served) = (false, false);
     loop {
         let Some(wake) = post.next(None, phase) else { continue };
@@ -188,8 +198,8 @@ impl HandOver<'_> {
         }
         self.woken.put(Wake::WorkersDepart);
         let stopped_at = Instant::now();
-        let mut departed = self.server.depart();
-        let connections = departed.connections.len();
+        let mut departed = self.servers.depart();
+        let connections = departed.clients.connections.len() + departed.operators.connections.len();
         let journal = match keep::pack(self.shared) {
             Ok(journal) => journal,
             // What was answered is kept, but nothing more can be.

@@ -24,15 +24,16 @@ use super::config::{
 };
 use super::keep::{Before, keep, open_files, with_journal};
 use super::not_started::NotStarted;
-use super::wake::Wake;
-use super::workers::start_workers;
+use super::report::Addresses;
+use super::servers::{BoundDoors, Servers, operators_config};
+use super::wake::{Wake, report_end};
 use crate::app::{self, live};
-use crate::handover::{Predecessor, Word};
+use crate::handover::{Doors, Predecessor, Word};
 use crate::log;
 use crate::mailbox::Mailbox;
-use crate::options::{Listen, Options};
-use crate::server::{Bound, Config, Departed, Server, confine};
-use crate::service;
+use crate::options::Options;
+use crate::server::{Bound, Config, Departed, confine};
+use crate::service::{self, PassedSockets};
 use crate::sys::random;
 use crate::sys::sandbox::{self, Rights};
 
@@ -40,8 +41,8 @@ use crate::sys::sandbox::{self, Rights};
 pub(super) struct Started {
     pub config: Config,
     pub shared: Arc<app::Shared>,
-    pub server: Server,
-    pub address: SocketAddr,
+    pub servers: Servers,
+    pub addresses: Addresses,
     /// Whether a predecessor still sends connections.
     pub connections_come: bool,
 }
@@ -50,8 +51,8 @@ pub(super) struct Started {
 pub(super) enum Origin {
     /// The process opens its sockets by itself, and its statistics are zero.
     Fresh,
-    /// The service manager passes a socket that listens already; the statistics are zero.
-    Passed(OwnedFd),
+    /// The service manager passes sockets that listen already; the statistics are zero.
+    Passed(PassedSockets),
     /// A process that serves hands over its sockets, its connections and its statistics.
     Predecessor(Predecessor),
 }
@@ -62,8 +63,8 @@ impl Origin {
     /// # Errors
     /// A message for the operator, if the origin cannot be used.
     pub fn find() -> Result<Origin, String> {
-        if let Some(socket) = service::passed_socket()? {
-            return Ok(Origin::Passed(socket));
+        if let Some(sockets) = service::passed_sockets()? {
+            return Ok(Origin::Passed(sockets));
         }
         let predecessor = Predecessor::find().map_err(failed("cannot take over"))?;
         Ok(predecessor.map_or(Origin::Fresh, Origin::Predecessor))
@@ -85,7 +86,7 @@ impl Origin {
         });
         match prepared {
             Ok(mut started) => {
-                started.server.begin();
+                started.servers.begin();
                 started.connections_come = self.settle_in(woken, options.sandbox);
                 Ok(started)
             }
@@ -114,7 +115,10 @@ impl Origin {
         let shared = app::Shared::new(options, config.workers, keys)
             .ok_or_else(|| lack_of_memory(config.workers))?;
         let (bound, before) = self.sockets(options, &config, &shared, is_stopped)?;
-        let address = bound.address();
+        let addresses = Addresses {
+            clients: bound.clients.address(),
+            operators: bound.operators.as_ref().map(Bound::address),
+        };
         keep(options, &shared, config.workers, before, is_stopped)?;
         let connections_max = connections_max(options, config.workers, open_files(&shared))?;
         shared.note_connections_max(connections_max);
@@ -122,9 +126,9 @@ impl Origin {
         if config.sandbox {
             give_up_rights();
         }
-        let server = start_workers(bound, config, &shared, woken, 0)?;
+        let servers = Servers::start(bound, config, &shared, report_end(woken, 0))?;
         live::start(&shared, config.sandbox).map_err(cannot_start("a thread"))?;
-        Ok(Started { config, shared, server, address, connections_come: false })
+        Ok(Started { config, shared, servers, addresses, connections_come: false })
     }
 
     /// Returns the number of workers: each listening socket of a predecessor needs one, since clients may
@@ -143,26 +147,40 @@ impl Origin {
         config: &Config,
         shared: &app::Shared,
         is_stopped: &dyn Fn() -> bool,
-    ) -> Result<(Bound, Before), String> {
+    ) -> Result<(BoundDoors, Before), String> {
         let mut before = Before::Nothing;
-        let (departed, failure) = match self {
-            Origin::Fresh => return Ok((listen(&options.listen, config)?, before)),
-            Origin::Passed(socket) => {
-                let listeners =
-                    vec![socket.try_clone().map_err(failed("cannot keep the passed socket"))?];
-                let departed = Departed { listeners, connections: Vec::new() };
-                (departed, "cannot use the socket that was passed")
+        let (doors, failure) = match self {
+            Origin::Fresh => (Doors::default(), ""),
+            Origin::Passed(sockets) => {
+                let doors = passed(sockets).map_err(failed("cannot keep the passed socket"))?;
+                (doors, "cannot use the socket that was passed")
             }
             Origin::Predecessor(predecessor) => {
-                let (departed, journal) = predecessor
+                let (doors, journal) = predecessor
                     .receive(&shared.statistics, is_stopped)
                     .map_err(failed("cannot take over"))?;
                 before = Before::Server(journal);
-                (departed, "cannot use what was handed over")
+                (doors, "cannot use what was handed over")
             }
         };
-        let bound = Bound::adopt(departed, config.workers).map_err(failed(failure))?;
-        Ok((bound, before))
+        let clients = if doors.clients.listeners.is_empty() {
+            let listen_at = &options.listen;
+            let addresses = listen_at.candidates().map_err(cannot_resolve(listen_at))?;
+            listen(&addresses, "--listen", config)?
+        } else {
+            Bound::adopt(doors.clients, config.workers).map_err(failed(failure))?
+        };
+        let is_given = !doors.operators.listeners.is_empty();
+        let operators = match &options.admin_listen {
+            None if is_given => return Err(SOCKET_WITHOUT_OPTION.to_owned()),
+            None => None,
+            Some(_) if is_given => Some(Bound::adopt(doors.operators, 1).map_err(failed(failure))?),
+            Some(admin) => {
+                let addresses = admin.resolve().map_err(cannot_resolve(admin))?;
+                Some(listen(&addresses, "--admin-listen", &operators_config(*config))?)
+            }
+        };
+        Ok((BoundDoors { clients, operators }, before))
     }
 
     /// Gets the service. Nothing can fail after this.
@@ -216,18 +234,28 @@ fn give_up_rights() {
     log::confine();
 }
 
-/// Opens the listening sockets; the default address is IPv4 only where IPv6 is off.
-fn listen(listen: &Listen, config: &Config) -> Result<Bound, String> {
+/// Returns second handles of the sockets that the service manager has passed.
+fn passed(sockets: &PassedSockets) -> io::Result<Doors> {
+    let departed = |socket: &Option<OwnedFd>| {
+        let listeners = socket.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+        Ok::<_, io::Error>(Departed { listeners, connections: Vec::new() })
+    };
+    let PassedSockets { clients, operators } = sockets;
+    Ok(Doors { clients: departed(clients)?, operators: departed(operators)? })
+}
+
+/// Opens the listening sockets at the first of these addresses that allows it. The default of
+/// `--listen` is IPv4 only where IPv6 is off. `option` chooses the address.
+fn listen(addresses: &[SocketAddr], option: &str, config: &Config) -> Result<Bound, String> {
     let mut last_error = String::new();
-    for address in listen.candidates().map_err(cannot_resolve(listen))? {
+    for &address in addresses {
         match Bound::new(address, config) {
             Ok(bound) => return Ok(bound),
             Err(error) => {
                 let why = match error.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        "another process listens there already; stop it or choose another --listen"
-                            .to_owned()
-                    }
+                    io::ErrorKind::AddrInUse => format!(
+                        "another process listens there already; stop it or choose another {option}"
+                    ),
                     io::ErrorKind::PermissionDenied => format!(
                         "{error}; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
                     ),
@@ -242,3 +270,6 @@ fn listen(listen: &Listen, config: &Config) -> Result<Bound, String> {
     }
     Err(last_error)
 }
+
+/// The message for a socket for operators that the options do not ask for.
+const SOCKET_WITHOUT_OPTION: &str = "a socket for operators is passed, so give --admin-listen as well (its address is not used then)";

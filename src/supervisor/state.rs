@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::place::Place;
+use super::servers::Servers;
 use super::wake::Post;
 use crate::app;
 use crate::options::Options;
-use crate::server::{Config, Server};
+use crate::server::Config;
 use crate::sys::signals::Signals;
 use crate::sys::starter::Starter;
 
@@ -16,8 +17,8 @@ pub(super) struct Supervisor<'o> {
     pub options: &'o Options,
     pub config: Config,
     pub shared: Arc<app::Shared>,
-    pub server: Server,
-    /// The number of the server, one more after each restart that failed.
+    pub servers: Servers,
+    /// The number of the server for clients, one more after each restart that failed.
     pub generation: u64,
     pub post: Post,
     /// The signals, which another thread fetches.

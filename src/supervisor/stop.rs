@@ -42,8 +42,9 @@ impl Supervisor<'_> {
         let mut further = Further { is_echo: cause == Cause::PassedOn };
         self.delay(&mut further);
         self.await_connections(&mut further);
-        self.server.drain();
+        self.servers.drain();
         self.finish(None, &mut further);
+        self.servers.end_operators();
         keep::close(&self.shared);
         say_final_statistics(&self.shared);
     }
@@ -51,6 +52,7 @@ impl Supervisor<'_> {
     /// Ends after another process has taken the service over. A signal is for that process too.
     pub(super) fn end_behind(&mut self, successor: &Offer) {
         self.finish(Some(successor), &mut Further { is_echo: true });
+        self.servers.end_operators();
         // A signal may have come that the other thread has not fetched yet.
         if self.signals.mark().is_err() {
             return;
@@ -77,7 +79,7 @@ impl Supervisor<'_> {
         self.shared.announce_stop();
         let deadline = Instant::now() + delay;
         loop {
-            let phase = Phase::Serving(&self.shared, &self.server);
+            let phase = Phase::Serving(&self.shared, &self.servers);
             match self.post.next(Some(deadline), phase) {
                 Some(Wake::Signal(signal)) if is_stop(signal, self.on_terminal) => {
                     if further.counts() {
@@ -97,7 +99,7 @@ impl Supervisor<'_> {
     fn await_connections(&mut self, further: &mut Further) {
         let deadline = Instant::now() + self.options.drain_timeout;
         while self.connections_come {
-            let phase = Phase::Serving(&self.shared, &self.server);
+            let phase = Phase::Serving(&self.shared, &self.servers);
             match self.post.next(Some(deadline), phase) {
                 Some(Wake::Signal(signal)) if is_stop(signal, self.on_terminal) => {
                     if further.counts() {
@@ -113,7 +115,7 @@ impl Supervisor<'_> {
     /// Takes note of an event that changes nothing about the end of the process.
     fn note(&mut self, wake: Wake) {
         match wake {
-            Wake::Connection(connection) => self.server.arrive(connection),
+            Wake::Connection(connection) => self.servers.arrive(connection),
             Wake::ConnectionsLeft => self.connections_come = false,
             Wake::Signal(Signal::User2) => log::warn("no restart: the process stops", &[]),
             Wake::Signal(Signal::Fatal(fatal)) => end_by(fatal, Some(&self.shared)),
@@ -150,19 +152,19 @@ impl Supervisor<'_> {
                 }
             }
         }
-        self.server.join();
+        self.servers.join();
     }
 
     /// Ends the workers at once. A worker that hangs must not keep the process from its end.
     fn cut(&mut self) {
-        self.server.cut();
+        self.servers.cut();
         let deadline = Instant::now() + Duration::from_millis(STOP_PATIENCE_MS);
         while !self.post.has_ended(self.generation) {
             if self.post.next(Some(deadline), Phase::Ending(deadline)).is_none() {
                 return log::error("a worker hangs; the process ends without it", &[]);
             }
         }
-        self.server.join();
+        self.servers.join();
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::servers::Servers;
 use super::watchdog::Watchdog;
 use crate::app;
 use crate::mailbox::Mailbox;
-use crate::server::{Moved, Server};
+use crate::server::Moved;
 use crate::service::{self, Manager};
 use crate::sys::signals::{Signal, Signals};
 
@@ -34,7 +35,7 @@ pub(super) enum Wake {
 #[derive(Clone, Copy)]
 pub(super) enum Phase<'p> {
     /// All workers go round their loops.
-    Serving(&'p app::Shared, &'p Server),
+    Serving(&'p app::Shared, &'p Servers),
     /// Workers end one after another. That does not last longer than until this moment.
     Ending(Instant),
 }
@@ -70,7 +71,9 @@ impl Post {
             let now = Instant::now();
             if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.due <= now) {
                 match phase {
-                    Phase::Serving(shared, server) => watchdog.look(shared, server, &self.manager),
+                    Phase::Serving(shared, servers) => {
+                        watchdog.look(shared, servers, &self.manager)
+                    }
                     Phase::Ending(end) => watchdog.vouch(now <= end, &self.manager),
                 }
             }
@@ -84,6 +87,15 @@ impl Post {
     pub fn has_ended(&self, generation: u64) -> bool {
         self.ended == Some(generation)
     }
+}
+
+/// Returns what reports that all workers of the server with this number have ended.
+pub(super) fn report_end(
+    woken: &Arc<Mailbox<Wake>>,
+    generation: u64,
+) -> impl FnOnce() + Send + use<> + 'static {
+    let woken = Arc::clone(woken);
+    move || woken.put(Wake::Ended(generation))
 }
 
 /// Returns whether this signal tells a process to stop; the end of a terminal does if the process was

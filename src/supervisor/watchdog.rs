@@ -8,9 +8,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::servers::Servers;
 use crate::app;
 use crate::log;
-use crate::server::Server;
 use crate::service::Manager;
 
 /// Holds the times at which the service manager expects a sign of life.
@@ -30,17 +30,20 @@ impl Watchdog {
 
     /// Gives a sign of life if every worker has gone round its loop since it was last woken, and
     /// wakes the workers again.
-    pub fn look(&mut self, shared: &app::Shared, server: &Server, manager: &Manager) {
+    pub fn look(&mut self, shared: &app::Shared, servers: &Servers, manager: &Manager) {
         self.due = Instant::now() + self.interval;
-        let rounds: Vec<u64> =
-            shared.server_meters.iter().map(|meters| meters.rounds.read()).collect();
+        let workers = shared.server_meters.len();
+        let threads = workers + usize::from(servers.has_operators());
+        let meters = shared.all_meters().take(threads);
+        let rounds: Vec<u64> = meters.map(|meters| meters.rounds.read()).collect();
         let idle = self.rounds.iter().zip(&rounds).position(|(before, now)| before == now);
         match idle {
+            Some(thread) if thread == workers => log::error("the operators' thread hangs", &[]),
             Some(worker) => log::error("a worker hangs", &[("worker", &worker)]),
             None => manager.alive(),
         }
         self.rounds = rounds;
-        server.rouse();
+        servers.rouse();
     }
 
     /// Gives a sign of life for the main thread alone, in a phase in which workers may end, if that
