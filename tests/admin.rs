@@ -6,12 +6,14 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 
-use support::{Answer, Client, Server, event, eventually, get};
+use support::{Answer, Client, Server, Stats, TempDir, event, eventually, get};
 
 /// A server with an address for operators.
 struct Doors {
@@ -264,4 +266,87 @@ fn a_service_manager_passes_both_sockets_by_their_names() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(words), "{said}");
     }
+}
+
+#[test]
+fn a_reset_by_an_operator_is_kept_in_the_state_directory() {
+    let directory = TempDir::new("admin");
+    let state = directory.path().join("state");
+    let state = state.to_str().expect("a path");
+    for fsync in ["everysec", "always"] {
+        let arguments = ["--workers", "2", "--allow-reset", "--state", state, "--fsync", fsync];
+        let mut doors = Doors::start(&arguments);
+        assert_eq!(doors.ask(&post("/reset")).status, 200);
+        assert_eq!(doors.server.once(&event("a", 1.0)).status, 200);
+        assert_eq!(doors.ask(&post("/reset")).status, 200);
+        assert_eq!(doors.server.once(&event("b", 2.0)).status, 200);
+        doors.server.restart();
+        assert_eq!(doors.metric("millrace_events_total"), 1.0);
+        doors.server.signal(libc::SIGKILL);
+        doors.server.wait();
+        let doors = Doors::start(&arguments);
+        assert_eq!(Stats::parse(&doors.ask(&get("/stats")).text()).sum, Some(2.0));
+        assert_eq!(doors.server.stop().events, 1);
+    }
+}
+
+#[test]
+fn a_restart_that_fails_leaves_operators_where_they_were() {
+    let directory = TempDir::new("admin-restart");
+    let program = directory.path().join("millrace");
+    let original = env!("CARGO_BIN_EXE_millrace");
+    let replace = |script: &str| {
+        let new = directory.path().join("new");
+        fs::write(&new, script).expect("a script");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("executable");
+        fs::rename(new, &program).expect("replaced");
+    };
+    replace(&format!("#!/bin/sh\nexec -a \"$0\" {original} \"$@\"\n").replace("/sh", "/bash"));
+    let operators: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+    let mut command = Command::new(&program);
+    command.args(["--listen", "127.0.0.1:0", "--workers", "2"]).env_clear();
+    command.args(["--admin-listen", &operators.to_string()]).stderr(Stdio::piped());
+    let doors = Doors { server: Server::run(&mut command), operators };
+    let _many: Vec<Client> = (0..400).map(|_| doors.server.connect()).collect();
+    let mut operator = doors.operator();
+    operator.send(&get("/health").as_bytes()[..7]);
+    doors.metric("millrace_events_total");
+    // The successor has no room for the connections, when all threads have stopped already.
+    replace(&format!("#!/bin/sh\nulimit -n 320; exec {original} \"$@\"\n"));
+    doors.server.signal(libc::SIGUSR2);
+    let line = doors.server.line_with("no restart");
+    assert!(line.contains("cannot go on"), "{line}");
+    operator.send(&get("/health").as_bytes()[7..]);
+    assert_eq!(operator.answer().status, 200);
+    assert_eq!(doors.metric("millrace_admin_connections"), 2.0);
+    assert_eq!(doors.server.stop().events, 0);
+}
+
+#[test]
+fn dashboards_are_fed_there_and_take_no_place_of_clients() {
+    let doors = Doors::start(&["--max-connections", "1", "--workers", "1"]);
+    let mut watcher = doors.operator();
+    watcher.send(get("/live").as_bytes());
+    let (mut received, mut room) = (String::new(), [0; 4096]);
+    while !received.contains("data: {") {
+        let count = watcher.stream.read(&mut room).expect("the stream goes on");
+        assert!(count > 0, "{received}");
+        received += str::from_utf8(&room[..count]).expect("text");
+    }
+    assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
+    eventually("it watches", || doors.metric("millrace_connections{state=\"watching\"}") == 1.0);
+    assert_eq!(doors.server.once(&event("a", 1.0)).status, 200);
+    // Operators cannot take more places than they have, nor any of clients.
+    let mut operators: Vec<Client> = Vec::new();
+    eventually("their places are taken", || {
+        let mut operator = doors.operator();
+        operator.send(get("/health").as_bytes());
+        let is_refused = operator.answer().status == 503;
+        operators.push(operator);
+        is_refused
+    });
+    assert!(operators.len() >= 100, "{}", operators.len());
+    assert_eq!(doors.server.once(&get("/stats")).status, 200);
+    drop(operators);
+    assert_eq!(doors.server.stop().events, 1);
 }
