@@ -287,12 +287,13 @@ impl Grower {
 /// Writes zeros from one offset to another, which ends a segment. On failure, returns the end of the last
 /// segment that has them, and the error.
 pub fn write_zeros(file: &dyn File, from: u64, to: u64) -> Result<(), (u64, io::Error)> {
-    static ZEROS: [u8; SEGMENT_BYTES] = [0; SEGMENT_BYTES];
+    // Not a constant, which would be 64 KiB of the program's file.
+    let zeros = vec![0; SEGMENT_BYTES];
     debug_assert_eq!(to % SEGMENT_BYTES as u64, 0);
     let mut at = from;
     while at < to {
         let count = (SEGMENT_BYTES as u64 - at % SEGMENT_BYTES as u64) as usize;
-        file.write_at(&ZEROS[..count], at)
+        file.write_at(&zeros[..count], at)
             .map_err(|error| (at - at % SEGMENT_BYTES as u64, error))?;
         at += count as u64;
     }
