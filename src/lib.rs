@@ -1,6 +1,7 @@
 //! millrace: an event counter that speaks HTTP.
 //!
-//! The map of the rooms; each depends only on those it names.
+//! Each module is a room with one subject. ARCHITECTURE.md describes the rooms, and tests/house checks
+//! which of them may depend on which.
 
 pub mod app;
 mod calendar;

@@ -7,25 +7,24 @@
 
 /// Bytes a user id may have after unescaping; its smallest length is 1.
 pub const USER_ID_BYTES_MAX: usize = 256;
-/// Levels of arrays and objects a skipped member's value may be nested.
+/// Levels of arrays and objects that the value of a skipped member may have.
 pub const JSON_DEPTH_MAX: usize = 128;
 
-/// Events that a worker commits at once if they are single: enough that the cost of a section is
-/// spread thin, few enough that a section, for which a reader may wait, lasts some microseconds.
+/// Events of `/event` that a worker commits together. With fewer, each event bears more of the cost of a
+/// section. With more, a reader that waits for a section waits longer than some microseconds.
 pub const BATCH_EVENTS_MAX: usize = 64;
-/// Single events that a worker commits at once if each commit is kept on disk: nearly always all of a
-/// round.
+/// The same if each commit is written to the state directory: nearly always all events of a round.
 pub const KEPT_BATCH_EVENTS_MAX: usize = 1024;
-/// The same if each commit waits for a sync, which should serve as many clients as possible. 4,096 new
-/// users are published in about a millisecond.
+/// The same if each commit waits for a sync. One sync should serve as many clients as possible. A worker
+/// publishes 4,096 new users in about a millisecond.
 pub const SYNCED_BATCH_EVENTS_MAX: usize = 4096;
 /// Events for which a batch keeps room from one commit to the next.
 pub const BATCH_EVENTS_KEPT_MAX: usize = 16 * 1024;
-/// Events whose ids are looked for in one section.
+/// Events whose ids a worker looks up in one section.
 pub const SECTION_EVENTS_MAX: usize = 64;
 
-/// Bytes of a set of users that a reset gives back at once, in about a millisecond. A larger set is
-/// given back by a thread of its own.
+/// Bytes of a set of users that a reset frees itself, which takes about a millisecond. A thread of its
+/// own frees a larger set.
 pub const RESET_DROP_BYTES_MAX: usize = 8 << 20;
 
 // The request, RFC 9112.
@@ -38,12 +37,12 @@ pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;
 pub const HEADER_SECTION_BYTES_MAX: usize = 16 * 1024;
 /// Field lines of a header section; more are answered `431`.
 pub const FIELD_COUNT_MAX: usize = 100;
-/// Bytes of a head, without the digits of its length, that a worker remembers to recognize the next
-/// one; longer heads are read in full.
+/// Bytes of a head, without the digits of its length, that a worker remembers. It recognizes the next
+/// head that is equal, and need not parse it. Longer heads are always parsed.
 pub const REMEMBERED_HEAD_BYTES_MAX: usize = 512;
-/// Digits of a remembered head's length that are compared; a head with more is read in full.
+/// Digits that the length in a remembered head may have; a head with more is always parsed.
 pub const REMEMBERED_DIGITS_MAX: usize = 9;
-/// Copies of the usual answer that are prepared in one piece.
+/// Copies of the usual answer that stand ready one behind another, to be copied in one step.
 pub const PREPARED_ANSWERS: usize = 16;
 /// Bytes of a chunk's first line, with its extensions and line end (RFC 9112, 7.1.1 asks for a bound).
 pub const CHUNK_LINE_BYTES_MAX: usize = 1024;
@@ -55,10 +54,10 @@ pub const BODY_BYTES_MAX_DEFAULT: usize = 64 * 1024;
 /// Events of one request of `/events`, unless `--max-batch-events` says otherwise; more are answered
 /// `413`. A worker parses and counts 2,000 in less than a millisecond.
 pub const MANY_EVENTS_MAX_DEFAULT: usize = 2_000;
-/// Bytes of content at `/events` that are read in one turn, and after which the event under way is the
-/// last. The costliest bytes take 2.3 ns each, so other clients wait for less than half a millisecond.
+/// Bytes of content at `/events` that a worker reads in one turn; it then finishes the event that it is
+/// reading. The costliest bytes take 2.3 ns each, so other clients wait less than half a millisecond.
 pub const MANY_SLICE_BYTES: usize = 128 * 1024;
-/// Bytes of content at `/events` that cost as much as an event of `/event`, if they are costly ones.
+/// Bytes of the costliest content at `/events` that take as long as one event of `/event`.
 pub const COST_CONTENT_BYTES: usize = 32;
 /// Bytes of one request's content at `/events`, unless `--max-batch-body` says otherwise; more is
 /// answered `413`.
@@ -66,15 +65,15 @@ pub const MANY_BYTES_MAX_DEFAULT: usize = 1024 * 1024;
 
 // Time-outs, each an option's default.
 
-/// A whole header section, from its first byte.
+/// How long a client may take to send a header section, from its first byte.
 pub const HEADER_TIMEOUT_S_DEFAULT: u64 = 10;
-/// A whole body, from its first byte.
+/// How long a client may take to send a body, from its first byte.
 pub const BODY_TIMEOUT_S_DEFAULT: u64 = 30;
-/// A connection between two requests.
+/// How long a connection may stay open without a request.
 pub const IDLE_TIMEOUT_S_DEFAULT: u64 = 75;
-/// A peer that reads none of its answers, or fewer than [`WRITE_PROGRESS_BYTES_MIN`] of them.
+/// How long a peer may read fewer than [`WRITE_PROGRESS_BYTES_MIN`] bytes of its answers.
 pub const WRITE_TIMEOUT_S_DEFAULT: u64 = 30;
-/// A stop, until what is still in flight is cut off.
+/// How long a stop waits for requests in flight before it closes their connections.
 pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 10;
 
 // Sockets.
@@ -86,44 +85,45 @@ pub const PORT_DEFAULT: u16 = 8080;
 
 // A worker's loop.
 
-/// Bytes a worker receives from one connection in one turn: with many requests in flight on one
-/// connection, the others of its worker wait for no more than these to be answered.
+/// Bytes that a worker receives from one connection in one turn. A client with many requests in flight
+/// thus delays the other connections of its worker by no more than these.
 pub const TURN_BYTES_MAX: usize = 16 * 1024;
-/// What the requests of one connection may cost in one turn, then the next connection has its turn. An
-/// event costs 1: some 70 ns.
+/// What the requests of one connection may cost in one turn; the next connection has its turn then. One
+/// event of `/event` costs 1, which is about 70 ns.
 pub const TURN_COST_MAX: u32 = 256;
-/// What the turns of one round may cost, of connections that go on without an edge: half a millisecond.
-/// The next round first serves what has become ready meanwhile.
+/// What the connections that asked for more than one turn may cost together in one round: about half a
+/// millisecond. The next round first serves the connections that have become ready meanwhile.
 pub const ROUND_COST_MAX: u32 = 8_192;
-/// What a turn costs beside its requests: receiving and sending.
+/// What receiving and sending cost in one turn, in the unit of [`TURN_COST_MAX`].
 pub const TURN_COST: u32 = 64;
-/// Bytes of an answer that cost as much as an event.
+/// Bytes of an answer that cost as much as one event.
 pub const COST_ANSWER_BYTES: usize = 256;
-/// Answers of one connection that are written before it has to read some, without the last one of them:
-/// what [`TURN_COST_MAX`] allows.
+/// Bytes of answers that one turn may write, without the last answer; it follows from [`TURN_COST_MAX`].
+/// The client must read them before the next turn writes more.
 pub const TURN_ANSWER_BYTES_MAX: usize = TURN_COST_MAX as usize * COST_ANSWER_BYTES;
-/// Bytes of answers that wait for a commit, over all connections of a worker, before it is made.
+/// Bytes of answers that may wait for a commit, over all connections of a worker. The worker commits when
+/// there are more.
 pub const ROUND_ANSWER_BYTES_MAX: usize = 256 * 1024;
-/// Answers of one connection that the kernel holds beyond what is on its way to the peer; about two
-/// turns' worth (`TCP_NOTSENT_LOWAT`, tcp(7)).
+/// Bytes of a connection's answers that the kernel may hold before it has sent them; about the answers
+/// of two turns (`TCP_NOTSENT_LOWAT`, tcp(7)).
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
-/// Connections a worker accepts before it looks at those it has.
+/// Connections that a worker accepts in one round, before it serves those that it has.
 pub const TURN_ACCEPTS_MAX: usize = 64;
-/// Connections of another server that a worker takes in before it looks at those it has: each may hold
-/// a long body, which is read again.
+/// Connections of a predecessor that a worker takes in in one round, before it serves those that it has.
+/// Each may hold a long body, which the worker reads again.
 pub const TURN_ARRIVALS_MAX: usize = 4;
-/// Readiness events taken from the kernel at once.
+/// Readiness events that a worker takes from the kernel in one call.
 pub const POLL_EVENTS_MAX: usize = 1024;
-/// The smallest buffer lent to a connection for what is left over of a turn; it grows when it has to.
+/// Bytes of the smallest buffer that a worker lends to a connection for what a turn leaves over.
 pub const LENT_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes of buffers that a worker keeps for later: 64 lists of 1,000 events each. More go back to the
 /// system.
 pub const POOLED_BYTES_MAX: usize = 4 << 20;
-/// Bytes of its answers that a peer must take within each write time-out to be given another one:
-/// a slow line takes far more, and a peer that takes a byte at a time only holds a connection.
+/// Bytes of its answers that a peer must read within each write time-out, or its connection is closed. A
+/// client on a slow line reads far more. A peer that reads one byte at a time only holds a connection.
 pub const WRITE_PROGRESS_BYTES_MIN: usize = 4 * 1024;
-/// How often within a write time-out the worker looks whether the peer takes something. More often
-/// finds a peer that does not read sooner: it is closed after 5/4 of the time-out at the latest.
+/// How often within a write time-out the worker checks whether the peer reads. With this number, a peer
+/// that does not read is closed after 5/4 of the time-out at the latest; more checks find it sooner.
 pub const WRITE_CHECKS: u32 = 4;
 /// How long after its last answer a connection may stay, so that the peer can read that answer
 /// before a reset destroys it (RFC 9112, 9.6).
@@ -134,16 +134,16 @@ pub const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Clients of a worker that get `503` and time to read it, at the same time. Further ones get `503` and
 /// are closed at once. Each of them needs a descriptor.
 pub const REFUSED_LINGERING_MAX: usize = 32;
-/// How soon a client should come back after `503`.
+/// The `Retry-After` of an answer `503`.
 pub const RETRY_AFTER_S: u32 = 1;
-/// Connections lost in a row, each with an error of its own, before a worker makes a pause too: such a
-/// run is hardly the fault of the network.
+/// Connections that fail in a row while they are accepted, before the worker makes a pause. So long a
+/// run of errors hardly comes from the network.
 pub const ACCEPT_LOSSES_MAX: u32 = 16;
 /// Pause before a listener that ran out of descriptors or memory tries again.
 pub const ACCEPT_RETRY_MS: u64 = 100;
-/// How much later than exactly a time-out may fire.
+/// How late a time-out may fire.
 pub const REARM_GRANULARITY_MS: u64 = 100;
-/// Descriptors kept free of connections: standard streams, logs, and room.
+/// Descriptors that connections may not use: for the standard streams, the logs, and some to spare.
 pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Descriptors of a worker besides its connections: listener, poll, waker, the reserve,
 /// and clients that are being refused.
@@ -152,11 +152,11 @@ pub const DESCRIPTORS_PER_WORKER: usize = 4 + REFUSED_LINGERING_MAX;
 /// Clients cannot use their descriptors up.
 pub const ADMIN_CONNECTIONS_MAX: usize = 128;
 
-/// Connections that a usual limit of open files leaves room for. If there is room for fewer, a line at
-/// the start says so.
+/// A line of the log warns at the start if the limit of open files leaves room for fewer connections than
+/// this.
 pub const CONNECTIONS_COMMON: usize = 10_000;
 
-// The memory that a start needs. Address space counts here, of which little becomes memory at once.
+// The address space that a start needs. Little of it becomes memory at once.
 
 /// Without the workers: an empty set of users, the logs, and some threads.
 pub const START_BYTES: usize = 88 * 1024 * 1024;
@@ -208,7 +208,7 @@ pub const ACCESS_LOG_FIELD_BYTES_MAX: usize = 900;
 pub const ACCESS_LOG_GATHER_MS: u64 = 2;
 /// The pause before the next attempt to write to an output that is full and does not block.
 pub const LOG_RETRY_MS: u64 = 20;
-/// How often an operator is told that lines of the access log are dropped.
+/// The time between two warnings that lines of the access log are dropped.
 pub const LOG_LOSS_WARNING_S: u64 = 60;
 /// How long the end of the process waits for a log that takes nothing.
 pub const LOG_PROGRESS_MS: u64 = 1_000;
@@ -219,25 +219,25 @@ pub const LOG_FINISH_MS: u64 = 5_000;
 
 /// How long the end of a process, or a restart, waits for a thread that reads the journal's figures.
 pub const KEEPER_PATIENCE_MS: u64 = 1_000;
-/// How often the log says how far the reading is.
+/// The time between two lines of the log that report the progress of the recovery.
 pub const RECOVERY_PROGRESS_MS: u64 = 1_000;
 
 // The dashboard's stream.
 
-/// From one reading to the next.
+/// The time from one reading of the dashboard to the next.
 pub const LIVE_TICK_MS: u64 = 250;
-/// Watchers at a time; further ones are told `503`. Each costs some 5 µs of a processor four times a
-/// second.
+/// Clients of the stream at the same time; further ones get `503`. Each costs about 5 µs of a processor
+/// four times a second.
 pub const STREAMS_MAX: u64 = 4_096;
-/// Bytes that the kernel may hold for a watcher (which it doubles for its own needs): some seconds'
-/// worth of readings.
+/// Bytes that the kernel may hold for a client of the stream: the readings of some seconds. The kernel
+/// doubles the number for its own needs.
 pub const STREAM_SEND_QUEUE_BYTES: usize = 8 * 1024;
 /// How soon a browser may come back when its stream has ended.
 pub const LIVE_RETRY_MS: u64 = 1_000;
-/// How long a watcher may take nothing.
+/// How long a client of the stream may read nothing before its connection is closed.
 pub const STREAM_STALL_MS: u64 = 30_000;
 
-// A question for another server's health.
+// `--health`: the check of a running server.
 
 /// How long it may take to connect and to answer, together.
 pub const HEALTH_TIMEOUT_MS: u64 = 5_000;
@@ -251,33 +251,33 @@ pub const IMAGE_IDS_BYTES: usize = 64 * 1024;
 
 // A stop.
 
-/// How long the process waits for workers that were told to end at once; a worker that hangs must
-/// not keep it from its end.
+/// How long the process waits for its workers after it has ordered them to end at once. A worker that
+/// hangs must not keep the process from ending.
 pub const STOP_PATIENCE_MS: u64 = 1_000;
 
 // The service manager.
 
-/// How long a message to it may wait for room.
+/// How long a message to the service manager may wait for room in its socket.
 pub const NOTIFY_TIMEOUT_MS: u64 = 1_000;
 
 // A restart.
 
 /// How long a server waits until the process that starts its successor has done so.
 pub const STARTER_PATIENCE_MS: u64 = 5_000;
-/// How long a server and its successor wait for a sign of each other.
+/// How long a server and its successor wait for the next frame of the other one.
 pub const HANDOVER_PATIENCE_MS: u64 = 5_000;
 /// How long a hand-over may take in all while the server still serves: 50 million users take some
 /// twenty seconds.
 pub const HANDOVER_TIMEOUT_MS: u64 = 300_000;
-/// How long a hand-over may take from when the workers stop until the successor serves.
+/// How long a hand-over may take from the moment at which the workers stop until the successor serves.
 pub const HANDOVER_PAUSE_MS: u64 = 5_000;
 /// Bytes of a frame's content.
 pub const HANDOVER_FRAME_BYTES_MAX: usize = 1 << 20;
-/// Bytes that a connection may hold to travel before the successor serves.
+/// Bytes that a connection may hold if it is to move before the successor serves.
 pub const HANDOVER_EARLY_CONNECTION_BYTES_MAX: usize = 4 * 1024;
 /// Bytes that all these connections together may hold: copying them takes some milliseconds.
 pub const HANDOVER_EARLY_BYTES_MAX: usize = 8 << 20;
-/// How often the users that have come meanwhile are sent before the workers stop.
+/// Rounds in which the server sends the users that have come meanwhile, before its workers stop.
 pub const HANDOVER_ROUNDS_MAX: usize = 16;
 
 // The journal.
@@ -292,9 +292,9 @@ pub const JOURNAL_LANES_MAX: usize = WORKERS_MAX;
 pub const JOURNAL_BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of zeros that are written ahead of a lane's records at a time, at least.
 pub const JOURNAL_GROWTH_BYTES_MIN: u64 = 1024 * 1024;
-/// And at most, for a lane that takes in new records quickly.
+/// The same at most, for a lane that takes in new records quickly.
 pub const JOURNAL_GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// How long a worker waits in one round for space that is being made; then it refuses new records.
+/// How long a worker waits in one round for more space on disk; then it refuses new records.
 pub const JOURNAL_GROWTH_WAIT_MS: u64 = 50;
 /// A lane that used its room up within this time gets twice as much the next time.
 pub const JOURNAL_GROWTH_FAST_MS: u64 = 1_000;

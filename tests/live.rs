@@ -92,7 +92,7 @@ fn a_watcher_sees_what_is_counted_four_times_a_second() {
     assert_eq!(events, 3);
     assert_eq!(server.metric(r#"millrace_connections{state="watching"}"#), 1.0);
     drop(watcher);
-    server.wait_until("it notices that nobody watches", |server| {
+    server.wait_until("it notices that no client watches", |server| {
         server.metric(r#"millrace_connections{state="watching"}"#) == 0.0
     });
     let ended = r#"millrace_connections_closed_total{reason="watching_ended"}"#;

@@ -15,7 +15,7 @@ use support::{Client, PATIENCE, Server, event, get};
 /// The server with `listener` passed as a service manager does, and these variables set.
 fn activated(listener: &TcpListener, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("sh");
-    // Only the process itself knows the id that LISTEN_PID must name.
+    // LISTEN_PID must hold the id of the process itself, which only that process can set.
     command.args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null"]);
     command.arg(env!("CARGO_BIN_EXE_millrace")).args(arguments);
     command.env_clear().env("LISTEN_FDS", "1").envs(variables.iter().copied());

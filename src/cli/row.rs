@@ -61,7 +61,7 @@ pub struct Row<O: 'static, A: 'static> {
     pub kind: Kind<O, A>,
     /// What it is for, in one line without a full stop.
     pub summary: &'static str,
-    /// What else there is to know, in whole sentences.
+    /// The rest of the explanation, in whole sentences.
     pub explanation: &'static str,
     /// A command line that uses it.
     pub example: &'static str,

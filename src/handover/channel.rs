@@ -44,7 +44,7 @@ pub enum Kind {
     Bytes,
     /// All late connections have left.
     Left,
-    /// The server was told to stop, so the successor has to.
+    /// The server has got a stop signal, so the successor must stop.
     Stop,
     /// The listening socket for operators.
     OperatorsListener,
@@ -258,7 +258,7 @@ fn is_frame_length(length: usize) -> bool {
     length <= HANDOVER_FRAME_BYTES_MAX
 }
 
-/// Returns the error with a message that says what it means for the hand-over. Without it an operator
+/// Returns the error with a message that explains what it means for the hand-over. Without it an operator
 /// would read the system's words for a time-out, "Resource temporarily unavailable".
 fn in_words(error: io::Error) -> io::Error {
     match error.kind() {

@@ -61,7 +61,7 @@ impl Offer {
         state.withdrawn
     }
 
-    /// Tells a successor that serves to stop.
+    /// Orders a successor that serves to stop.
     ///
     /// # Errors
     /// If it has ended.

@@ -16,7 +16,7 @@ use super::version::Version;
 pub struct Meaning {
     /// How the end of the content is found.
     pub framing: Framing,
-    /// Whether the client wants the connection to outlive this exchange (RFC 9112, 9.3).
+    /// Whether the connection may stay open after this exchange, as the client asks (RFC 9112, 9.3).
     pub persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the content.
     pub expects_continue: bool,

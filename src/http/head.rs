@@ -43,7 +43,7 @@ pub struct Head {
     pub path: Span,
     /// How the end of the content is found.
     pub framing: Framing,
-    /// Whether the client wants the connection to go on.
+    /// Whether the client asks that the connection stay open.
     pub persistent: bool,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,

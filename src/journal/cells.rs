@@ -110,7 +110,7 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// Returns the refusal that says this of the file `name`.
+    /// Returns the refusal that reports this of the file `name`.
     pub fn refusal(self, storage: &dyn Storage, name: &str) -> Unusable {
         let path = storage.path(name);
         match self.error {

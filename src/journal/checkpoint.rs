@@ -1,7 +1,7 @@
 //! Checkpoints: what a power loss leaves, when commits are not synced one by one.
 //!
 //! ```text
-//! 1. cut     the caller tells mark and state of every lane, as published at one instant
+//! 1. cut     the caller passes mark and state of every lane, as published at one instant
 //! 2. sync    all lanes: the records and cells up to the marks are on disk
 //! 3. write   the cut into every lane's checkpoint place, by the parity of its number
 //! 4. sync    all lanes

@@ -1,8 +1,8 @@
 //! Which slot of a lane counts, and what in its first 64 KiB cannot be the work of a crash.
 //!
 //! A lane writes its slots one after the other, so the ring holds the last 64 numbers without a gap, or
-//! fewer and then nothing. A crash can have left one place for which that is not so: the next one. All
-//! else is damage, and is not mistaken for the end.
+//! fewer and then nothing. A crash can damage only one place: that of the next slot. Any other place that
+//! does not fit is damage, and is not taken for the end.
 
 use std::cmp::Reverse;
 
@@ -45,8 +45,8 @@ impl Slots {
         }
     }
 
-    /// Returns the newest slot in the ring, after checking the ring. `torn` tells that a power loss may
-    /// have torn the one after it.
+    /// Returns the newest slot in the ring, after checking the ring. With `torn`, a power loss may have
+    /// torn the one after it.
     ///
     /// # Errors
     /// The first place that a crash cannot have left so.

@@ -1,4 +1,4 @@
-//! The control file: what concerns all lanes. Two copies, written in turn; the newer one counts.
+//! The control file holds what concerns all lanes. It has two copies, written in turn; the newer one counts.
 //!
 //! A change is one sector, written over the older copy and synced at once, under a lock. So after a
 //! crash either the old or the new state of things is there, and the other copy is the one before it.
@@ -26,8 +26,8 @@ pub enum Basis {
     Slots,
     /// The slots are right until this boot ends; after it, the disk may lack any of them.
     SlotsUntilReboot(BootId),
-    /// Each commit was on disk before the next one began, so that a power loss can have torn the last
-    /// one of each lane only; and within this boot, if it is known, not even that.
+    /// Each commit was on disk before the next one began, so a power loss can have torn
+    /// only the last one of each lane. Within the same boot, not even that one can be torn.
     SyncedSlots(Option<BootId>),
     /// The slots are worth nothing; the checkpoints are.
     Checkpoints,
@@ -36,8 +36,8 @@ pub enum Basis {
 /// What the slots are worth, here and now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Soundness {
-    /// All of them are right. `unsynced` tells that some may be in memory only, `torn` that a power
-    /// loss may have torn the last one.
+    /// All of them are right. With `unsynced`, some may be in memory only. With `torn`, a power loss may
+    /// have torn the last one.
     Slots {
         /// Some may be in memory only.
         unsynced: bool,
@@ -210,14 +210,14 @@ impl ControlFile {
         Ok(ControlFile { file, generation, control })
     }
 
-    /// Returns what the newest copy says that can be read, if there is one.
+    /// Returns the content of the newest copy that can be read, if there is one.
     pub fn read_any(file: &dyn File, storage: &dyn Storage) -> Option<Control> {
         let copies = [0, 1].map(|place| read_copy(file, storage, place).ok());
         let newest = copies.into_iter().flatten().max_by_key(|(generation, _)| *generation);
         newest.map(|(_, control)| control)
     }
 
-    /// Returns what the file says.
+    /// Returns the content of the file.
     pub fn control(&self) -> &Control {
         &self.control
     }
@@ -227,7 +227,7 @@ impl ControlFile {
         &self.file
     }
 
-    /// Changes what the file says, durably.
+    /// Changes the content of the file, durably.
     ///
     /// # Errors
     /// Those of writing and syncing; then it is not known which of the two states is on disk, and the
@@ -281,7 +281,7 @@ impl ControlFile {
     }
 }
 
-/// Reads one copy: its generation and what it says.
+/// Reads one copy: its generation and its content.
 fn read_copy(
     file: &dyn File,
     storage: &dyn Storage,

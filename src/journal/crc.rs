@@ -1,6 +1,6 @@
 //! CRC-32C (Castagnoli, RFC 3720 appendix B.4), running.
 //!
-//! x86-64 has an instruction for it, 8 bytes at a time, which every processor since 2008 knows; the
+//! x86-64 has an instruction for it, 8 bytes at a time, which every processor since 2008 has; the
 //! portable version slices by 8 with tables made at compile time. The tests run both on the published
 //! vectors and against each other.
 

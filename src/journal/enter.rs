@@ -1,4 +1,4 @@
-//! The way into a state directory: whose it is, whether it is in use, and what its control file says.
+//! The way into a state directory: who owns it, whether it is in use, and what its control file holds.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -24,7 +24,7 @@ pub const RING_BYTES: usize = RING_SLOTS as usize * SECTOR_BYTES;
 pub const STREAM_AT: u64 = 64 * 1024;
 /// Bytes of a segment.
 pub const SEGMENT_BYTES: usize = 64 * 1024;
-/// Bytes at the end of a full segment that say what is in it.
+/// Bytes at the end of a full segment that describe its content.
 pub const TRAILER_BYTES: usize = 8;
 /// Bytes of a segment that records may take.
 pub const PAYLOAD_BYTES_MAX: usize = SEGMENT_BYTES - TRAILER_BYTES;

@@ -1,7 +1,7 @@
 //! Bytes that outlive the process: a state for each worker, and records that are only ever added.
 //!
-//! It knows no statistics. A caller's worker appends records (ids of users) to its [`Lane`] and commits
-//! them together with a small state (its totals, absolute), once a round:
+//! It does not depend on the statistics. A caller's worker appends records (ids of users) to its
+//! [`Lane`] and commits them together with a small state (its totals, absolute), once a round:
 //!
 //! ```text
 //! journal    lane.append(record) …, lane.commit(state)     when it returns, a crash cannot take it back

@@ -45,7 +45,7 @@ pub struct StepB<'a> {
 }
 
 impl StepB<'_> {
-    /// Takes a lane over; `grows` tells that it has a worker.
+    /// Takes a lane over; `grows` is whether it has a worker.
     ///
     /// # Errors
     /// A failed call, or a damaged cell.

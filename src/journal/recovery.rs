@@ -241,7 +241,7 @@ fn chosen_checkpoint(
     Ok(Ok(*slot))
 }
 
-/// Whether the records of a commit are there, as far as the segments from `from` on tell. Those of an
+/// Whether the records of a commit are there, as far as the segments from `from` on show. Those of an
 /// earlier epoch need not be.
 fn has_records(file: &LaneFile, control: &Control, slot: &Slot, from: u32) -> io::Result<bool> {
     let mark = slot.mark;
@@ -332,7 +332,7 @@ impl Recovery {
         visit: impl Fn(&[u8]) + Sync,
     ) -> Result<(Recovered, Visited), Unusable> {
         let complete = self.visit_while(threads, visit, |_| ControlFlow::Continue(()))?;
-        Ok(complete.expect("it ends early only when told to"))
+        Ok(complete.expect("it ends early only on request"))
     }
 
     /// Visits as [`visit`](Self::visit) does. Calls `progress` now and then, on this thread, and returns

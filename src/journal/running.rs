@@ -49,7 +49,7 @@ struct Threads {
     stop: Condvar,
 }
 
-/// What an operator may want to see.
+/// The figures of a journal, for metrics and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// When commits reach the disk.
@@ -163,7 +163,7 @@ impl Journal {
         self.shared.checkpoint().inspect_err(|_| self.shared.meters.fail())
     }
 
-    /// Returns what an operator may want to see.
+    /// Returns the figures of this journal.
     pub fn figures(&self) -> Figures {
         let shared = &self.shared;
         Figures {
@@ -191,8 +191,9 @@ impl Journal {
         })
     }
 
-    /// Ends cleanly: everything is on disk, and the next start can tell. `lanes` are all that the start
-    /// had returned; if one is missing because its worker came to a bad end, the end is not called clean.
+    /// Ends cleanly: everything is on disk, and the control file records it for the next start.
+    /// `lanes` are all that the start had returned; if one is missing because its worker came to a
+    /// bad end, the end is not called clean.
     ///
     /// # Errors
     /// A failed write or sync, or one that failed earlier.

@@ -6,7 +6,7 @@
 //! as they were; the salvage can be done again. Afterwards the directory opens as any other.
 //!
 //! A lane keeps the totals of its newest intact commit, and all ids in intact segments. If ids are lost,
-//! users are counted that cannot be told apart any more from new ones; that is part of the report.
+//! some users are counted whose ids are lost: they count again as new. The report includes that.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -332,7 +332,7 @@ fn flush(stream: &mut Stream, file: &dyn File) -> io::Result<()> {
     Ok(())
 }
 
-/// What a control file that cannot be read in full must have said.
+/// The content that a control file had which cannot be read in full.
 struct Guess {
     control: Control,
     lock: Option<Arc<dyn File>>,

@@ -1,6 +1,6 @@
 //! What salvage makes of a damaged file of cells: a whole one with all versions that are intact.
 //!
-//! Where the version that counts is damaged, an older one may take its place. The report tells of it.
+//! Where the version that counts is damaged, an older one may take its place. The report mentions it.
 
 use std::io;
 use std::sync::Arc;

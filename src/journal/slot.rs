@@ -1,4 +1,4 @@
-//! A slot: one sector that says what a lane's state was, and which records it needs.
+//! A slot: one sector that holds the state of a lane, and which records that state needs.
 //!
 //! Slots stand in the ring (one for each commit) and in the two checkpoint places. A slot is written in
 //! one call from memory that is aligned like the sector: neither the end of the process nor that of
@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-/// What a slot says.
+/// The content of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The commit.
@@ -138,7 +138,7 @@ pub fn seal(seed: Crc, block: &mut [u8; SECTOR_BYTES]) {
     put(block, CRC_AT, &crc.to_le_bytes());
 }
 
-/// What a slot of the ring says besides the state, whose bytes lie elsewhere.
+/// The content of a slot of the ring without the state, whose bytes lie elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
     /// The commit.

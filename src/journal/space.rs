@@ -1,12 +1,12 @@
 //! Space ahead of a lane's records: zeros that are on disk before the lane writes there.
 //!
 //! A lane writes only where the journal's thread has written zeros and synced them. So a full disk is
-//! seen by that thread, and never by a commit; and a sync of a commit has no change of the file's length
-//! or blocks to write besides. (`fallocate` leaves blocks that are not yet written, whose first write
+//! seen by that thread, and never by a commit. A sync of a commit writes the records only: the file's
+//! length and its blocks do not change. (`fallocate` leaves blocks that are not yet written, whose first write
 //! costs just that.) The thread makes more at a time for a lane that fills it quickly.
 //!
 //! A lane that finds no room waits a moment for a thread that is merely slow, and refuses new records
-//! otherwise. Slots need no new space, so that what is known goes on.
+//! otherwise. Slots need no new space, so events of known users are still counted.
 
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::log;
 
-/// No room for a new record, and none to be had soon.
+/// There is no room for a new record, and there will be none soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -42,13 +42,13 @@ pub struct Space {
 /// The room for the records or the cells of a lane, as offsets in their file.
 #[derive(Debug)]
 struct Room {
-    /// Where what was written ends.
+    /// Where the written bytes end.
     used: AtomicU64,
     /// Where the zeros end. Stored with `Release` after the zeros are on disk.
     prepared: AtomicU64,
     /// Where the lane asks for more.
     low: AtomicU64,
-    /// Whether it has.
+    /// Whether the lane has asked for more.
     asked: AtomicBool,
     /// Bytes of the file, which may have been longer from the beginning.
     length: AtomicU64,
@@ -57,16 +57,16 @@ struct Room {
 /// Where the parts of a room end, as offsets in its file.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomEnds {
-    /// What was written.
+    /// The end of the written bytes.
     pub used: u64,
-    /// The zeros behind it.
+    /// The end of the zeros behind them.
     pub prepared: u64,
-    /// The file.
+    /// The end of the file.
     pub length: u64,
 }
 
 impl Space {
-    /// Makes the rooms. Of each is told where what was written ends, the zeros behind it, and the file.
+    /// Makes the rooms. `ends` has the ends of the parts of each.
     pub fn new(ends: impl Iterator<Item = RoomEnds>) -> Self {
         let room = |RoomEnds { used, prepared, length }| Room {
             used: AtomicU64::new(used),
@@ -206,7 +206,7 @@ pub struct Grower {
     rooms: Vec<(Arc<dyn File>, Step)>,
 }
 
-/// How much a room grows at a time.
+/// The size of the next growth of a room.
 #[derive(Debug)]
 struct Step {
     bytes: u64,
@@ -227,7 +227,7 @@ impl Grower {
     /// Makes all rooms larger that have little left.
     ///
     /// # Errors
-    /// A failed write or sync. A full disk is none; it is noted, and tried again later.
+    /// A failed write or sync. A full disk is not an error here: it is noted, and growth is tried again.
     pub fn turn(&mut self, meters: &JournalMeters) -> io::Result<()> {
         for number in 0..self.rooms.len() {
             self.space.rooms[number].asked.store(false, Relaxed);

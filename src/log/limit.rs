@@ -25,7 +25,7 @@ const SLOT_COUNT: usize = 256;
 struct Slot {
     /// The address of the place's `Location`; 0 while the slot is free.
     site: AtomicUsize,
-    /// The window's number in the upper half, the lines wanted in it in the lower.
+    /// The number of the window in the upper half, the lines written or dropped in it in the lower half.
     usage: AtomicU64,
 }
 

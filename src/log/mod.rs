@@ -90,7 +90,7 @@ pub fn finish() {
     MAIN.finish();
 }
 
-/// Does the same for the access log alone, so that what is to be said about it comes before the last
+/// Does the same for the access log alone, so that a message about it comes before the last
 /// line of the main log.
 pub fn finish_access() {
     ACCESS.finish();

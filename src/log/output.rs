@@ -5,7 +5,7 @@
 //! be a pipe without a reader, a full disk or a stopped terminal: then this thread waits, and the
 //! others go on. To make the descriptor non-blocking instead would not do: the flag belongs to the
 //! open file, which other processes share, and files block anyway. Lines for which the queue has no
-//! room, and lines that the output refuses, are dropped whole and counted, and an operator is told in
+//! room, and lines that the output refuses, are dropped whole and counted, and a line of the log reports it in
 //! the main log.
 //!
 //! The thread copies bytes that clients have chosen, so it is confined like a worker as soon as the

@@ -4,7 +4,7 @@
 //!   writes of at most this size: lines of several processes never mix, and a line is never cut in
 //!   half, also if the process ends while it waits for the reader. The same size is used for
 //!   terminals, sockets and devices. A file takes large writes.
-//! - An output that does not block says so when it is full. The writer tries again after a pause.
+//! - An output that does not block returns an error when it is full. The writer tries again after a pause.
 //! - After any other error the rest of the lines is lost, but for one thing: if a file took the
 //!   beginning of a line, which happens when a disk becomes full, the rest of this line is kept and
 //!   goes first the next time. So no line begins in the middle of another one.
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
-    /// Does what it is told to with each write: takes this number of bytes, or fails.
+    /// Follows a script: each write takes the next number of bytes, or fails.
     #[derive(Default)]
     struct Output {
         plan: VecDeque<Result<usize, ErrorKind>>,

@@ -56,7 +56,7 @@ impl HostPort {
     /// Reads `127.0.0.1:80`, `[::1]:80` or `localhost:80`.
     ///
     /// # Errors
-    /// The rest of a sentence that begins with the text in quotes, and says what to write instead.
+    /// The rest of a sentence that begins with the text in quotes. It explains what to write instead.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (host, port) = split(text)?;
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {

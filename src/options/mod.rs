@@ -1,7 +1,7 @@
 //! The options of millrace, and what the program is.
 //!
 //! `values` is the struct, `table` has a row for each option and explains how to add one, `program`
-//! has everything else that help and man page say. `address`, `origin`, `proxies` and `url` read the
+//! has all other text of help and man page. `address`, `origin`, `proxies` and `url` read the
 //! values that only millrace has. How a command line is read, and how help is made from the table, is the subject of
 //! [`cli`](mod@crate::cli).
 
@@ -52,7 +52,7 @@ pub fn parse(
     cli::parse(&PROGRAM, arguments, environment)
 }
 
-/// Returns the format of the log, as far as it can be told of a command line that may be wrong: also
+/// Returns the format of the log, as far as a command line that may be wrong shows it: also
 /// the message about that is to be in the format that reads the log.
 pub fn log_format(arguments: &[OsString], variable: Option<OsString>) -> Format {
     let attached =

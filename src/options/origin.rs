@@ -18,7 +18,7 @@ impl Origins {
     /// Reads `*`, or origins such as `https://shop.example` with commas between them.
     ///
     /// # Errors
-    /// The rest of a sentence that begins with the text in quotes, and says what to write instead.
+    /// The rest of a sentence that begins with the text in quotes. It explains what to write instead.
     pub(super) fn parse(text: &str) -> Result<Origins, String> {
         if text == "*" {
             return Ok(Origins::Any);

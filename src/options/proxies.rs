@@ -18,7 +18,7 @@ impl Proxies {
     /// Reads addresses and networks such as `10.0.0.7` and `10.0.0.0/8`, with commas between them.
     ///
     /// # Errors
-    /// The rest of a sentence that begins with the text in quotes, and says what to write instead.
+    /// The rest of a sentence that begins with the text in quotes. It explains what to write instead.
     pub(super) fn parse(text: &str) -> Result<Proxies, String> {
         text.split(',')
             .map(|text| Network::parse(text.trim()))

@@ -1,4 +1,4 @@
-//! What a server is told before it starts.
+//! The configuration of a server, which is fixed when it starts.
 
 use super::timers::Durations;
 use crate::http::ContentLimits;
@@ -16,12 +16,12 @@ pub struct Config {
     pub sandbox: bool,
     /// Length of each worker's listen queue.
     pub backlog: u32,
-    /// Connections over all workers; further clients are told `503`.
+    /// Connections over all workers; further clients get `503`.
     pub connections_max: usize,
     /// Lowest and highest number of the descriptors of files that workers write.
     pub journal: Option<(i32, i32)>,
     /// How large the content of a request may be.
     pub content_limits: ContentLimits,
-    /// How long to wait for what.
+    /// The time-outs of connections.
     pub timeouts: Durations,
 }

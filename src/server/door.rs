@@ -1,6 +1,6 @@
 //! Accepting: the state of a worker's listening socket, and what it does with errors.
 //!
-//! An edge says that the queue has got longer. The worker then accepts until the queue is empty,
+//! An edge comes when the queue has got longer. The worker then accepts until the queue is empty,
 //! but no more than a bounded number in one round. After it ran out of descriptors or memory, the
 //! edge would not come again, so the door tries again after a pause, or as soon as a connection
 //! closes.
@@ -28,7 +28,7 @@ pub struct Door {
 
 /// The states of a door.
 enum State {
-    /// The queue is empty as far as is known; an edge comes when it is not.
+    /// The queue was empty at the last look; an edge comes when it no longer is.
     Quiet(TcpListener),
     /// The queue may hold connections.
     Due(TcpListener),
@@ -38,7 +38,7 @@ enum State {
     Closed,
 }
 
-/// What one step at the door came to.
+/// The result of one attempt to accept.
 pub enum Entry {
     /// A connection.
     Guest(TcpStream, SocketAddr),

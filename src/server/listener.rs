@@ -86,7 +86,7 @@ pub enum Accepted {
     None,
     /// This connection is lost, but the queue may hold more.
     Lost(io::Error),
-    /// Descriptors or memory have run out: try again later. A client that could be told so has
+    /// Descriptors or memory have run out: try again later. A client that could be answered has
     /// been accepted with the reserve descriptor.
     Exhausted(io::Error, Option<TcpStream>),
 }

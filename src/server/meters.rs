@@ -18,13 +18,13 @@ impl Cell {
         self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
     }
 
-    /// Takes away, as [`add`](Self::add).
+    /// Subtracts; only the owning worker may call it, as with [`add`](Self::add).
     #[inline(always)]
     pub fn subtract(&self, count: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(count), Relaxed);
     }
 
-    /// The number now.
+    /// Returns the number now.
     pub fn read(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -58,7 +58,7 @@ impl Activity {
 pub enum Closed {
     /// The peer had closed its side.
     ByPeer,
-    /// A side had said `Connection: close`, or the client spoke HTTP/1.0.
+    /// The client or the server had sent `Connection: close`, or the client used HTTP/1.0.
     AfterAnswer,
     /// The peer broke the protocol.
     ProtocolError,

@@ -1,4 +1,4 @@
-//! What the main thread tells all workers to do.
+//! The main thread's order to all workers: serve, drain, depart or end.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -187,7 +187,7 @@ mod tests {
         assert_eq!((streams.open(), streams.ended()), (STREAMS_MAX - 1, 1));
     }
 
-    /// A line that tells its number and is easily seen to be whole.
+    /// Returns a line that holds its number, and whose end a test can recognize.
     fn line(number: usize) -> Vec<u8> {
         format!("data: {number:06}{}\n\n", "x".repeat(number % 700)).into_bytes()
     }

@@ -222,7 +222,7 @@ impl Supervisor<'_> {
 }
 
 /// Returns whether the process has been started on a terminal. Must be asked at the start, since a
-/// terminal that is gone cannot be told from a file.
+/// terminal that is gone looks like a file.
 fn is_on_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }

@@ -7,7 +7,7 @@
 //!   others with it;
 //! - the process that a container's init (tini, `docker run --init`), or the runtime itself, has
 //!   started: the container ends with it;
-//! - a service of systemd that does not tell systemd of its successor (not `Type=notify`): systemd
+//! - a service of systemd that does not report its successor to systemd (not `Type=notify`): systemd
 //!   ends all processes of the service with the one that it has started.
 //!
 //! A successor was started by its predecessor and by none of these, so it may be succeeded again.
@@ -18,7 +18,7 @@ use std::{env, fs, process};
 /// Names what is above this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A shell, a service manager that is told of successors, or nothing.
+    /// A shell, a service manager that learns of successors, or neither.
     Free,
     /// The service ends with this process; the reason, and what to do.
     Last(&'static str),
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_process_with_which_the_service_ends_is_recognized() {
-        // Process id, parent, in a container, started by systemd, tells it of successors.
+        // Process id, parent, in a container, started by systemd, reports successors to it.
         for (id, parent, in_container, of_systemd, notifies, words) in [
             (1, 0, true, false, false, "process 1"),
             (1, 0, true, false, true, "process 1"),

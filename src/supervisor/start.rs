@@ -70,10 +70,10 @@ impl Origin {
         Ok(predecessor.map_or(Origin::Fresh, Origin::Predecessor))
     }
 
-    /// Starts to serve. `is_stopped` is asked now and then whether a signal has told this process to stop.
+    /// Starts to serve. Calls `is_stopped` now and then, which returns whether a stop signal has arrived.
     ///
     /// # Errors
-    /// Why the process does not serve, which a predecessor is told as well.
+    /// Why the process does not serve. The process also sends this to its predecessor.
     pub fn start(
         mut self,
         options: &Options,

@@ -1,5 +1,5 @@
-//! The end of a process: it tells its clients, finishes the requests in flight within a bounded time, and
-//! ends.
+//! The end of a process: it announces the end to its clients, finishes the requests in flight within
+//! a bounded time, and ends.
 
 use std::time::{Duration, Instant};
 
@@ -168,7 +168,7 @@ impl Supervisor<'_> {
     }
 }
 
-/// Tells a successor that serves to stop.
+/// Orders a successor that serves to stop.
 pub(super) fn pass_on(successor: &Offer) {
     log::info("told to stop after the hand-over: the successor stops", &[]);
     if let Err(error) = successor.stop() {

@@ -21,7 +21,7 @@ pub(super) enum Wake {
     Connection(Moved),
     /// The predecessor sends no more connections.
     ConnectionsLeft,
-    /// The predecessor was told to stop, and so is the service.
+    /// The predecessor got a stop signal, so the whole service must stop.
     StopPassedOn,
     /// The workers stop, to hand over.
     WorkersDepart,

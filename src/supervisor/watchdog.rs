@@ -1,7 +1,7 @@
 //! Gives signs of life to the service manager while the workers go round their loops, twice as often as it
 //! asks for.
 //!
-//! A worker that waits for clients cannot be told from one that hangs, so each worker is woken at
+//! A worker that waits for clients looks like a worker that hangs, so each worker is woken at
 //! every look and must have gone round its loop by the next. While the process stops or hands over,
 //! workers end one after another, so their rounds prove nothing. Those phases have deadlines of their own,
 //! and the main thread alone gives the signs of life.

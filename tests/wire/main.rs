@@ -240,7 +240,7 @@ fn half_a_request_counts_nothing_and_is_forgotten() {
     client.send(&EVENT.as_bytes()[..EVENT.len() - 1]);
     client.stream.shutdown(std::net::Shutdown::Write).expect("shut down");
     assert!(client.is_closed());
-    server.wait_until("nobody but this test is connected", |server| {
+    server.wait_until("only this test is connected", |server| {
         server.metric(r#"millrace_connections{state="reading"}"#) == 0.0
     });
     assert_eq!(server.count(), 0);

@@ -103,7 +103,7 @@ const STRICTER: &[(HttpError, &str, &str)] = &[
     (
         HttpError::TransferCodingUnknown,
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: x, chunked\r\n\r\n",
-        "RFC 9112, 6.1: a coding that the server does not know is answered 501.",
+        "RFC 9112, 6.1: a coding that the server does not support is answered 501.",
     ),
     (
         HttpError::ExpectationUnknown,

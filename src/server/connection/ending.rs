@@ -43,9 +43,9 @@ impl<S: Stream, D> Connection<S, D> {
         self.send_last(reason, desk)
     }
 
-    /// Tells a client that there are too many, and ends.
+    /// Answers a client that there are too many connections, and ends.
     pub fn turn_away<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
-        // What has come already tells whether it is a HEAD; nothing is waited for.
+        // The bytes that have come already decide whether this is a HEAD; the answer does not wait for more.
         let received = receive(&mut self.stream, desk.input, desk.meters).ok().flatten();
         let head_only = is_head(&desk.input[..received.unwrap_or(0)]);
         desk.output.clear();
@@ -53,7 +53,7 @@ impl<S: Stream, D> Connection<S, D> {
         self.send_last(Closed::Overload, desk)
     }
 
-    /// Tells a client that there is no memory for its request, and ends.
+    /// Answers a client that there is no memory for its request, and ends.
     pub(super) fn lack_memory<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
         desk.output.clear();
         desk.handler.lacking_memory(is_head(self.held.filled()), desk.output);

@@ -17,7 +17,7 @@
 //! that sends for ever and reads nothing holds the answers and the input of one turn.
 //!
 //! Readiness is edge-triggered. [`Input`] remembers an edge until a short read uses it up; a turn
-//! that stops for any other reason says [`Next::Again`], since no new edge will come for it.
+//! that stops for any other reason returns [`Next::Again`], since no new edge will come for it.
 //!
 //! The end of a connection is in `ending`.
 
@@ -102,7 +102,7 @@ pub struct Desk<'w, H> {
     pub ready_ns: u64,
 }
 
-/// What the first half of a turn came to.
+/// The result of the first half of a turn.
 #[derive(Debug)]
 pub enum Turn {
     /// Nothing is owed: what comes next is known.
@@ -111,7 +111,7 @@ pub enum Turn {
     Owing(Debt),
 }
 
-/// What comes after a turn.
+/// What the worker does with a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Nothing, until an edge or this time-out, which starts anew with `restart`.
@@ -299,7 +299,7 @@ impl<S: Stream, D> Connection<S, D> {
             .exchange
             .expected_bytes()
             .map_or(0, |bytes| bytes.saturating_sub(self.held.filled().len()));
-        // A client's word for the length is not worth memory; what it has sent is.
+        // Memory is for bytes that the client has sent, not for a length that it has only announced.
         let room = missing.clamp(1, LENT_BUFFER_BYTES);
         desk.buffers.grow(&mut self.held, room).map_err(|NoMemory| Closed::NoMemory)?;
         let room = self.held.room_mut();

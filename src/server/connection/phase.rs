@@ -1,4 +1,4 @@
-//! How far a connection has come; `ending` says why it ends in steps.
+//! The phases of a connection: it is open, then it ends in steps. `ending` explains the steps.
 
 use crate::server::meters::Closed;
 

@@ -1,8 +1,8 @@
 //! What a worker does with a time-out that is over.
 //!
-//! A deadline that has passed says something about the client only if the worker has read all that
-//! the client had sent. The worker may be late itself: the process was stopped, a log or a disk was
-//! slow, more connections were ready than one wait returns, a client sent more than one turn takes.
+//! A client is late only if the worker has read everything that the client sent before the deadline. The
+//! worker may be late itself: the process was stopped, a log or a disk was slow, more connections were
+//! ready than one wait returns, or a client sent more than one turn takes.
 //! So a connection whose time-out is over has another turn first, which receives:
 //!
 //! ```text

@@ -18,7 +18,7 @@ pub(super) struct Resident<D> {
 pub(super) enum Standing {
     /// It has a place in the balance.
     Guest,
-    /// It is one too many: it has no place, and is told so.
+    /// It is above the limit: it has no place, and gets `503`.
     TurnedAway,
 }
 

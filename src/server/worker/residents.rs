@@ -3,7 +3,7 @@
 //! | | slab, poll, timers, activities | balance, `connections` |
 //! |---|---|---|
 //! | [`Standing::Guest`] | yes | yes |
-//! | [`Standing::TurnedAway`], told `503` and about to close | yes | no |
+//! | [`Standing::TurnedAway`], answered `503` and about to close | yes | no |
 //!
 //! [`Worker::admit`] and [`Worker::let_go`] are the only ways in and out of the left column.
 

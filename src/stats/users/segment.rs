@@ -4,9 +4,9 @@
 //! empty slot. The fragment tells nearly all ids apart without a look at their bytes, and suffices
 //! to move an entry when its segment is split, so that growth never reads an id again.
 //!
-//! Readers run while the one writer inserts and splits. A slot never holds anything but 0 or an
-//! entry of this stripe, so that what a reader finds is right, even in a segment that is being
-//! rebuilt; what it does not find it must look for again in the writer's place.
+//! Readers run while the one writer inserts and splits. A slot holds either 0 or an entry of this
+//! stripe, so an id that a reader finds is in the set, even while the segment is being rebuilt. If a
+//! reader does not find an id, it must take the writer's lock and look again.
 
 #![allow(unsafe_code)] // A segment is a view of a page.
 
@@ -22,7 +22,7 @@ pub type Fragment = u32;
 /// Slots for the ids whose fragments begin with the same `depth` bits.
 #[repr(C)]
 pub struct Segment {
-    // Of interest to the writer alone.
+    // Only the writer reads and writes these.
     depth: AtomicU32,
     used: AtomicU32,
     slots: [AtomicU64; SLOT_COUNT],
@@ -38,7 +38,7 @@ impl Segment {
     /// The page is the caller's alone, and all zeros.
     pub unsafe fn make(page: NonNull<Page>, depth: u32) -> NonNull<Segment> {
         let segment = page.cast::<Segment>();
-        // A model's atomics are more than their bits; the real ones may begin as zeros.
+        // The atomics of a loom model must be built; the real ones may begin as zeros.
         #[cfg(all(test, loom))]
         {
             let empty = Segment {

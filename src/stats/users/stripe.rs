@@ -4,9 +4,9 @@
 //! a full segment is split in two, and the directory doubles when it has no bit left to tell the
 //! two apart. So growth moves a page's worth of entries at a time, wherever the set stands.
 //!
-//! A known user is found without a lock and without writing: directory, segment, id. A user not
-//! found may be new, or may just be moving; the writer's mutex is taken, and the second look, with
-//! no entry moving, is final.
+//! A thread finds a known user without a lock and without writing: directory, segment, id. If it does
+//! not find a user, the user may be new, or its entry may be moving. So the thread takes the writer's
+//! mutex and looks again. No entry moves then, so the second result is final.
 
 #![allow(unsafe_code)] // The directory's pages are segments.
 
@@ -24,11 +24,11 @@ use crate::stats::sync::{Mutex, OwnLine, lock};
 /// A set of ids, in pages of a supply that outlives it.
 pub struct Stripe {
     readers: OwnLine<ReadSide>,
-    /// On a line of its own, so that inserting does not disturb those who only read.
+    /// On a cache line of its own, so that inserting does not slow down threads that only read.
     writer: OwnLine<Mutex<Writer>>,
 }
 
-/// Written only when an array is replaced.
+/// The writer changes these only when it replaces an array.
 struct ReadSide {
     directory: PageTable,
     arena: Arena,

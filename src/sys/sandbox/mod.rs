@@ -10,7 +10,7 @@
 //! - those such a thread needs, most of them with certain arguments only: allowed;
 //! - those that only an intruder would make (starting programs, opening sockets or files for writing,
 //!   executable memory, signals to others): the process ends on the spot;
-//! - all others: they fail, most as if the kernel were too old to know them, for which C libraries are
+//! - all others: they fail, most as if the kernel were too old to have them, for which C libraries are
 //!   prepared. So a library that uses a new call one day does not end the server.
 //!
 //! Threads of one process share its memory, so an intruder in a worker can also change what the other

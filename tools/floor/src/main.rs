@@ -51,7 +51,7 @@ fn port(mut arguments: impl Iterator<Item = String>) -> Result<u16, String> {
     let mut port = 0;
     while let Some(argument) = arguments.next() {
         let value = match argument.strip_prefix("--port") {
-            Some("") => arguments.next().ok_or("--port wants a value")?,
+            Some("") => arguments.next().ok_or("--port needs a value")?,
             Some(value) if value.starts_with('=') => value[1..].to_owned(),
             _ => return Err(format!("unknown argument {argument:?}")),
         };

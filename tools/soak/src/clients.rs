@@ -363,7 +363,7 @@ fn vanishing(context: &Context<'_>, random: &mut Rng, client: usize) -> Result<(
         }
         2 => wire.send(get("/metrics").repeat(random.usize(1..200)).as_bytes())?,
         3 => wire.send(b"NONSENSE\r\n\r\n")?,
-        // The client cannot know whether these were counted.
+        // The client cannot find out whether these were counted.
         _ => {
             let requests: String =
                 (0..random.u32(1..20)).map(|_| post(&context.ledger.uncertain_event())).collect();

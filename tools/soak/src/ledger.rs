@@ -1,7 +1,7 @@
 //! What the server must have counted.
 //!
 //! Nearly every event is certain: its `200` was read. A client that vanishes behind a whole request
-//! cannot know whether it was counted, so those events are marked: each has a user of its own and
+//! cannot find out whether it was counted, so those events are marked: each has a user of its own and
 //! the value ¼, while all certain values are whole. The server's count, users and sum must then all
 //! agree on the number of these events.
 
