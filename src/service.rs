@@ -1,6 +1,6 @@
 //! What a service manager (systemd) passes to a service, and what the service tells it.
 //!
-//! There are three small protocols, all announced in the environment: a listening socket that is passed
+//! There are three small protocols, all announced in the environment: listening sockets that are passed
 //! (sd_listen_fds(3)), messages about the state of the service to a datagram socket (sd_notify(3)), and
 //! a sign of life at an interval that the manager chooses (sd_watchdog_enabled(3)). Where a variable is
 //! missing, nothing happens.

@@ -73,7 +73,7 @@ pub fn read_early(mut content: &[u8], sockets: Vec<OwnedFd>) -> Option<Vec<Moved
     connections.filter(|_| content.is_empty())
 }
 
-/// What the servers for clients and for operators gave up.
+/// The sockets of the servers for clients and for operators, on their way to a successor or back.
 #[derive(Debug, Default)]
 pub struct Doors {
     /// What the server for clients gave up.

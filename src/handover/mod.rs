@@ -19,6 +19,9 @@
 //! waits for clients that read their last answer, and ends
 //! ```
 //!
+//! The listening socket and the connections of operators (`--admin-listen`) travel with those of clients, in
+//! frames of their own. They are few and hold little, so none of them is late.
+//!
 //! # Which of the two serves
 //!
 //! Either process may end, hang, or be told to stop at any moment. Two rules decide, and need no
