@@ -28,6 +28,8 @@
 //!
 //! What is left out: infinities and NaN, which the event parser refuses; directed rounding.
 
+mod text;
+
 use std::ops::Range;
 
 /// An exact sum of finite doubles. Fixed size, no allocation.
@@ -169,18 +171,30 @@ impl Sum {
         self.additions = 1;
     }
 
-    /// Whether the sum is negative, and its magnitude in digits of 32 bits, lowest first; `None`
-    /// if it needs the top chunk, whose unit is beyond the range of doubles.
+    /// Returns whether the sum is negative, and its magnitude in digits of 32 bits, the lowest first;
+    /// `None` if it needs the top chunk, whose unit is beyond the range of doubles.
     fn magnitude(&self) -> Option<(bool, [u32; TOP_CHUNK])> {
+        let (negative, sum) = self.sign_and_size();
+        let fits = sum.chunks[TOP_CHUNK][0] == 0;
+        fits.then(|| (negative, std::array::from_fn(|i| sum.chunks[i][0] as u32)))
+    }
+
+    /// Returns whether the sum is negative, and the same sum without its sign. All of its chunks but the
+    /// top one are digits.
+    fn sign_and_size(&self) -> (bool, Sum) {
         let mut sum = self.clone();
         sum.propagate();
         let negative = sum.chunks[TOP_CHUNK][0] < 0;
         if negative {
-            sum.chunks = sum.chunks.map(|[digit, _]| [-digit, 0]);
-            sum.propagate();
+            sum.negate();
         }
-        let fits = sum.chunks[TOP_CHUNK][0] == 0;
-        fits.then(|| (negative, std::array::from_fn(|i| sum.chunks[i][0] as u32)))
+        (negative, sum)
+    }
+
+    /// Turns the sign. The carries must have been propagated before.
+    fn negate(&mut self) {
+        self.chunks = self.chunks.map(|[digit, _]| [-digit, 0]);
+        self.propagate();
     }
 }
 
