@@ -6,7 +6,7 @@ use super::exceptions;
 use super::source::{Source, files, is_rust, read};
 
 /// The phrase, and what to write instead.
-const PHRASES: [(&str, &str); 21] = [
+const PHRASES: [(&str, &str); 26] = [
     ("so many", "this number of"),
     ("whoever", "name the one who does it"),
     ("whatever", "name the thing, or: any, every"),
@@ -18,6 +18,8 @@ const PHRASES: [(&str, &str); 21] = [
     ("anybody", "a client, a thread, another process"),
     ("knows nothing", "does not depend on"),
     ("know nothing", "do not depend on"),
+    ("knows no", "does not depend on, does not have"),
+    ("everybody", "all clients, all threads"),
     ("says nothing", "returns None, prints nothing"),
     ("say nothing", "return None, print nothing"),
     ("a line for people", "a human-readable message"),
@@ -25,6 +27,9 @@ const PHRASES: [(&str, &str); 21] = [
     ("one a processor", "one for each processor"),
     ("one a connection", "one for each connection"),
     ("one a request", "one for each request"),
+    ("one a thread", "one for each thread"),
+    ("one a row", "one for each row"),
+    ("one a file", "one for each file"),
     ("a line a case", "one line for each case"),
     ("a line a request", "one line for each request"),
     ("a thread a connection", "a thread for each connection"),
