@@ -5,7 +5,8 @@
 # differ in length only; the difference of the counts by the difference of the requests is free of
 # starting, connecting and stopping. The usual traffic: 64 connections, 16 requests in flight on
 # each, all users known after the first round. Without the sandbox, since valgrind's own calls would
-# be the server's. Fails above BUDGET (698 unless given: what is reached and 1 %).
+# be the server's. Fails above BUDGET (698 unless given: what is reached and 1 %). With KEPT=everysec or
+# KEPT=always in the environment the server keeps a state directory.
 set -eu
 directory=$1
 budget=${2:-698}
@@ -25,7 +26,8 @@ trap 'exit 1' HUP INT TERM
 # Prints the instructions of a server that answers $1 events.
 count() {
     valgrind --tool=callgrind --callgrind-out-file="$work/out.%p" "$directory/millrace" \
-        --workers 1 --listen 127.0.0.1:0 --log-level error --sandbox=no >"$work/log" 2>&1 &
+        --workers 1 --listen 127.0.0.1:0 --log-level error --sandbox=no \
+        ${KEPT:+--state "$work/state.$1" --fsync "$KEPT"} >"$work/log" 2>&1 &
     server=$!
     url=$(sh "$(dirname "$0")/await.sh" "$work/log" "$server")
     "$directory/challenge" --json --connections 64 --pipeline 16 --users 5000 --events "$1" \
