@@ -56,7 +56,7 @@ pub use timers::Durations;
 /// server keeps the answers of a connection in the order of its requests. Each staged request has a
 /// number: 0 for the first one after the last call of [`settled`](Self::settled).
 pub trait Handler: Send {
-    /// The work done so far on a large request, see [`Reply::Unfinished`].
+    /// The work done so far on a large request, see [`Part::Unfinished`].
     type Draft: Send;
     /// Takes the time, in whole seconds since 1970.
     fn tick(&mut self, unix_s: u64);
