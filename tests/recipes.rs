@@ -46,7 +46,8 @@ fn write_recipe(directory: &TempDir, name: &str, replacements: &[(&str, &str)]) 
 /// Returns whether a program starts with these arguments; otherwise notes that the test is skipped.
 fn is_installed(program: &str, argument: &str) -> bool {
     let mut command = Command::new(program);
-    let status = command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status =
+        command.args(argument.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let is_installed = status.is_ok_and(|status| status.success());
     if !is_installed {
         skip(&format!("{program} is not installed"));
