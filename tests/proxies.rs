@@ -6,39 +6,23 @@
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Client, Server, TempDir, event, eventually, get, skip};
+use support::{Client, Proxy, Server, TempDir, event, eventually, free_port, get, is_installed};
 
 const CLIENTS: u64 = 40;
 const LOAD: Duration = Duration::from_secs(5);
-
-/// A proxy, ended with the test.
-struct Proxy {
-    process: Child,
-    _directory: TempDir,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// Sends events through a proxy that `configure` sets up for two ports, its own and the server's. Each
 /// request must be answered `200`, and the server must have counted just those.
 fn check(program: &str, file: &str, arguments: &[&str], configure: fn(u16, u16, &str) -> String) {
     let version = if program == "nginx" || program == "haproxy" { "-v" } else { "version" };
-    let mut probe = Command::new(program);
-    let probe = probe.arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !probe.is_ok_and(|status| status.success()) {
-        return skip(&format!("{program} is not installed"));
+    if !is_installed(program, version) {
+        return;
     }
     let server = Server::start(&["--workers", "2", "--idle-timeout", "1"]);
     let directory = TempDir::new(program);
@@ -49,8 +33,7 @@ fn check(program: &str, file: &str, arguments: &[&str], configure: fn(u16, u16, 
     let mut command = Command::new(program);
     command.args(arguments).arg(&path).current_dir(directory.path()).env("HOME", directory.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let process = command.spawn().expect("the proxy starts");
-    let _proxy = Proxy { process, _directory: directory };
+    let _proxy = Proxy(command.spawn().expect("the proxy starts"));
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     eventually("the proxy serves", || {
         Client::connect(address).is_ok_and(|mut client| {
@@ -82,11 +65,6 @@ fn check(program: &str, file: &str, arguments: &[&str], configure: fn(u16, u16, 
     let counted = counted.into_inner();
     assert!(counted > CLIENTS, "{counted} requests");
     assert_eq!(server.stop().events, counted);
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 #[test]

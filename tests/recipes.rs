@@ -8,13 +8,13 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use millrace::options::Invocation;
-use support::{Server, TempDir, eventually, skip};
+use support::{Proxy, Server, TempDir, eventually, free_port, is_installed, skip};
 
 /// Returns the block of code called `name`.
 fn recipe(name: &str) -> String {
@@ -41,18 +41,6 @@ fn write_recipe(directory: &TempDir, name: &str, replacements: &[(&str, &str)]) 
     let path = directory.path().join(name);
     fs::write(&path, text).expect("written");
     path
-}
-
-/// Returns whether a program starts with these arguments; otherwise notes that the test is skipped.
-fn is_installed(program: &str, argument: &str) -> bool {
-    let mut command = Command::new(program);
-    let status =
-        command.args(argument.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let is_installed = status.is_ok_and(|status| status.success());
-    if !is_installed {
-        skip(&format!("{program} is not installed"));
-    }
-    is_installed
 }
 
 /// Runs a command to its end, which must be a good one.
@@ -168,17 +156,6 @@ fn java_counts_once_and_again_after_a_refusal() {
     check_client("Count.java", &["java"], "--version");
 }
 
-/// A proxy; killed when dropped.
-struct Proxy(Child);
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Makes a certificate for count.example, and a file with it and its key.
 fn certificate(directory: &TempDir) -> Option<[String; 3]> {
     if !is_installed("openssl", "version") {
@@ -206,20 +183,6 @@ fn certificate(directory: &TempDir) -> Option<[String; 3]> {
     let pair = [&certificate, &key].map(|path| fs::read(path).expect("it was made"));
     fs::write(&both, pair.concat()).expect("written");
     Some([certificate, key, both])
-}
-
-/// Returns a port that is free. It is below those that the system gives to other sockets, so that none of
-/// them takes it before the proxy does.
-fn free_port() -> u16 {
-    static TRIED: AtomicU32 = AtomicU32::new(0);
-    const PORTS: u32 = 12_000;
-    loop {
-        let number = std::process::id() + TRIED.fetch_add(1, Ordering::Relaxed);
-        let port = (20_000 + number % PORTS) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Sends requests through a proxy: clients may count and read, and nothing else.

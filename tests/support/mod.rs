@@ -5,6 +5,7 @@
 
 mod busy;
 mod directory;
+mod programs;
 mod skipped;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 pub use busy::{Failure, Pulse, undisturbed};
 #[allow(unused_imports)]
 pub use directory::TempDir;
+#[allow(unused_imports)]
+pub use programs::{Proxy, free_port, is_installed};
 #[allow(unused_imports)]
 pub use skipped::skip;
 
