@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 
 use super::Handler;
 use super::buffers::Buffers;
-use super::connection::{Connection, Desk, Next, Turn};
+use super::connection::{Connection, Desk, Next};
 use super::meters::{Closed, Meters};
+use super::offline::turn_alone;
 use super::round::Others;
 use super::stream::Stream;
 use crate::http::{ContentLimits, Memo};
@@ -157,16 +158,7 @@ pub fn converse<H: Handler>(
                 draining: false,
                 ready_ns: 0,
             };
-            let next = match connection.turn(&mut desk) {
-                Turn::Over(next) => next,
-                Turn::Owing(debt) => {
-                    desk.handler.commit();
-                    let next = connection.answer(&debt, &mut desk);
-                    desk.others.clear();
-                    desk.handler.settled();
-                    next
-                }
-            };
+            let next = turn_alone(&mut connection, &mut desk);
             let (held_bytes, unsent_bytes) = connection.lent_bytes();
             assert!(held_bytes <= held_bytes_max, "{held_bytes} bytes held");
             assert!(unsent_bytes <= unsent_bytes_max, "{unsent_bytes} bytes unsent");

@@ -52,8 +52,9 @@ pub use timers::Durations;
 
 /// Answers the requests of one worker's connections.
 ///
-/// A request is either *staged*, to be answered after the next commit, or answered at once. The
-/// server keeps the answers of a connection in the order of its requests. Each staged request has a
+/// A request is either *staged*, to be answered after the next commit, or answered at once. A large one
+/// is first done in parts, one in each turn of its connection ([`Reply::Large`]). The server keeps the
+/// answers of a connection in the order of its requests. Each staged request has a
 /// number: 0 for the first one after the last call of [`settled`](Self::settled).
 pub trait Handler: Send {
     /// The work done so far on a large request, see [`Part::Unfinished`].

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use super::Handler;
 use super::buffers::Buffers;
-use super::connection::{Connection, Desk, Turn};
+use super::connection::{Connection, Desk, Next, Turn};
 use super::meters::Meters;
 use super::round::Others;
 use super::stream::Stream;
@@ -68,13 +68,25 @@ impl<H: Handler> Offline<H> {
             draining: false,
             ready_ns: 0,
         };
-        if let Turn::Owing(debt) = self.connection.turn(&mut desk) {
+        turn_alone(&mut self.connection, &mut desk);
+        &self.connection.stream_mut().to_client
+    }
+}
+
+/// Gives a connection a turn, and its answers after a commit of their own. Returns what comes next.
+pub(super) fn turn_alone<H: Handler, S: Stream>(
+    connection: &mut Connection<S, H::Draft>,
+    desk: &mut Desk<'_, H>,
+) -> Next {
+    match connection.turn(desk) {
+        Turn::Over(next) => next,
+        Turn::Owing(debt) => {
             desk.handler.commit();
-            self.connection.answer(&debt, &mut desk);
+            let next = connection.answer(&debt, desk);
             desk.others.clear();
             desk.handler.settled();
+            next
         }
-        &self.connection.stream_mut().to_client
     }
 }
 

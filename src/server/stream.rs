@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 
 use super::meters::Meters;
+use crate::http::refusal::is_head;
 use crate::sys::sockets;
 
 /// A non-blocking stream.
@@ -56,6 +57,13 @@ pub fn receive(
             Err(error) => Err(error),
         };
     }
+}
+
+/// Receives once, and returns whether a `HEAD` has come, to which an answer has no content. Nothing is
+/// waited for: a request that has not come yet is taken for another one.
+pub fn has_sent_head(stream: &mut impl Stream, room: &mut [u8], meters: &Meters) -> bool {
+    let received = receive(stream, room, meters).ok().flatten();
+    is_head(&room[..received.unwrap_or(0)])
 }
 
 /// Sends as much as the socket takes. After a short send it tries again until the socket refuses,

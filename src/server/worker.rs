@@ -41,10 +41,9 @@ use super::moving::{Departed, Moved};
 use super::orders::Order;
 use super::round::{Debt, Others};
 use super::slab::{Key, Slab};
-use super::stream::receive;
+use super::stream::has_sent_head;
 use super::timers::{Class, Expired, Timers};
 use crate::http::Memo;
-use crate::http::refusal::is_head;
 use crate::limits::{
     POLL_EVENTS_MAX, REFUSED_LINGERING_MAX, ROUND_ANSWER_BYTES_MAX, ROUND_COST_MAX,
     TURN_ACCEPTS_MAX, TURN_ANSWER_BYTES_MAX, TURN_ARRIVALS_MAX, TURN_BYTES_MAX, TURN_COST,
@@ -400,8 +399,7 @@ impl<H: Handler> Worker<H> {
     /// Answers `503` without waiting for the client to read it.
     fn refuse_at_once(&mut self, mut stream: TcpStream) {
         let meters = &self.shared.meters[self.index];
-        let received = receive(&mut stream, &mut self.input, meters).ok().flatten();
-        let head_only = is_head(&self.input[..received.unwrap_or(0)]);
+        let head_only = has_sent_head(&mut stream, &mut self.input, meters);
         self.output.clear();
         self.handler.overloaded(head_only, &mut self.output);
         refuse_at_once(stream, &self.output);

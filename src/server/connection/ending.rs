@@ -12,7 +12,7 @@ use crate::http::{HttpError, Refusal};
 use crate::limits::LINGER_BYTES_MAX;
 use crate::server::Handler;
 use crate::server::meters::{Activity, Closed};
-use crate::server::stream::{Stream, receive};
+use crate::server::stream::{Stream, has_sent_head, receive};
 use crate::server::timers::Class;
 
 impl<S: Stream, D> Connection<S, D> {
@@ -45,9 +45,7 @@ impl<S: Stream, D> Connection<S, D> {
 
     /// Answers a client that there are too many connections, and ends.
     pub fn turn_away<H: Handler>(&mut self, desk: &mut Desk<'_, H>) -> Next {
-        // The bytes that have come already decide whether this is a HEAD; the answer does not wait for more.
-        let received = receive(&mut self.stream, desk.input, desk.meters).ok().flatten();
-        let head_only = is_head(&desk.input[..received.unwrap_or(0)]);
+        let head_only = has_sent_head(&mut self.stream, desk.input, desk.meters);
         desk.output.clear();
         desk.handler.overloaded(head_only, desk.output);
         self.send_last(Closed::Overload, desk)
