@@ -79,8 +79,7 @@ fn write_list(
 
 /// Appends the members about the process: what it uses, and what it may use.
 fn write_process(out: &mut Vec<u8>, shared: &Shared) {
-    if let Some(Ok(process)) = shared.process.as_ref().map(process::Source::read) {
-        let (cpu_s, memory_bytes) = (process.cpu_seconds, process.resident_bytes);
+    if let Some(Ok((cpu_s, memory_bytes))) = shared.process.as_ref().map(process::Source::usage) {
         let _ = write!(out, ",\"cpuS\":{cpu_s:.2},\"memoryBytes\":{memory_bytes}");
     }
     let received_bytes = total(shared, |meters| &meters.received_bytes);

@@ -21,8 +21,8 @@ const LOOK_BYTES: usize = 1 << 20;
 /// Bytes of blocks since the last look.
 static TAKEN_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Returns `bytes` zeros, or `None` if the process may not have so much memory (`RLIMIT_AS`), or only at
-/// the cost of its reserve. A large block takes pages of memory only where it is written to.
+/// Returns `bytes` zeros. Returns `None` if a limit of the process (`RLIMIT_AS`) forbids it, or would then
+/// forbid the reserve. A large block takes pages of memory only where it is written to.
 pub fn try_zeroed(bytes: usize) -> Option<Box<[u8]>> {
     if TAKEN_BYTES.fetch_add(bytes, Relaxed).saturating_add(bytes) >= LOOK_BYTES {
         let is_there = reserve_is_there();

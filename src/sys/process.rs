@@ -68,6 +68,20 @@ impl Source {
         })
     }
 
+    /// Returns the processor time that was used, in seconds, and the memory in RAM, in bytes. This is the
+    /// cheap part of a reading: descriptors are not counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the file.
+    pub fn usage(&self) -> io::Result<(f64, u64)> {
+        Stat::read(&self.stat).map(|stat| self.usage_of(&stat))
+    }
+
+    fn usage_of(&self, stat: &Stat) -> (f64, u64) {
+        (stat.cpu_ticks as f64 / self.ticks_per_second, stat.resident_pages * self.page_bytes)
+    }
+
     /// Makes a reading.
     ///
     /// # Errors
@@ -75,12 +89,13 @@ impl Source {
     /// Those of reading the files.
     pub fn read(&self) -> io::Result<Process> {
         let stat = Stat::read(&self.stat)?;
+        let (cpu_seconds, resident_bytes) = self.usage_of(&stat);
         Ok(Process {
-            cpu_seconds: stat.cpu_ticks as f64 / self.ticks_per_second,
+            cpu_seconds,
             descriptors: self.open_descriptors()?,
             descriptors_max: descriptors::limit()?,
             virtual_bytes: stat.virtual_bytes,
-            resident_bytes: stat.resident_pages * self.page_bytes,
+            resident_bytes,
             start_unix_seconds: self.start_unix_seconds,
             threads: stat.threads,
         })
