@@ -6,12 +6,10 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::answers::Answers;
-use super::operator;
-use super::pages::Sender;
-use super::routes::{Entrance, Resolution, Service, allowed, not_found, resolve_any};
+use super::reply::reply;
+use super::routes::{Entrance, resolve_any};
 use super::shared::Shared;
 use crate::http::{Refusal, Request};
 use crate::server::{Detached, Handler, Part, Reply};
@@ -40,33 +38,9 @@ impl Handler for AdminApp {
     }
 
     fn request(&mut self, peer: &SocketAddr, request: &Request<'_>, out: &mut Vec<u8>) -> Reply {
-        let resolution = resolve_any(request, Entrance::Operators);
-        let page = Sender::of(request, &self.answers.shared.allow_origin);
-        let grant = resolution.route().map(|route| page.grant(route)).unwrap_or_default();
-        let clerk = self.answers.clerk(resolution.row(), peer, request, out).granting(&grant);
-        let reply = match resolution {
-            _ if page == Sender::Foreign && resolution.is_change() => operator::foreign_page(clerk),
-            Resolution::Found(number) => match number.route().service {
-                Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
-                // The table has no such route at this door.
-                Service::Event | Service::Events => {
-                    operator::nothing(clerk, &not_found(Entrance::Operators))
-                }
-            },
-            Resolution::Options(number) => {
-                let permission = resolution.route().map(|route| page.permission(route, request));
-                operator::options(clerk, allowed(number), &permission.unwrap_or_default())
-            }
-            Resolution::MethodNotAllowed(route) => {
-                operator::method_not_allowed(clerk, allowed(route))
-            }
-            Resolution::NotFound => operator::nothing(clerk, &not_found(Entrance::Operators)),
-            Resolution::NotImplemented => operator::not_implemented(clerk),
-        };
-        match (reply, resolution.cost()) {
-            (Reply::Answered { .. }, Some(cost)) => Reply::Answered { cost },
-            (reply, _) => reply,
-        }
+        let entrance = Entrance::Operators;
+        let resolution = resolve_any(request, entrance);
+        reply(&mut self.answers, entrance, resolution, peer, request, out)
     }
 
     /// No request is called large.
@@ -94,16 +68,11 @@ impl Handler for AdminApp {
     fn answer(&mut self, _staged: Range<u32>, _out: &mut Vec<u8>) {}
 
     fn settled(&mut self) {
-        if let Some(access_log) = &mut self.answers.access_log {
-            access_log.settle();
-        }
+        self.answers.settled();
     }
 
     fn round_over(&mut self) {
-        if let Some(access_log) = &mut self.answers.access_log {
-            access_log.settle();
-            access_log.flush();
-        }
+        self.answers.round_over();
     }
 
     fn abandon(&mut self, _from: u32) {}
@@ -127,6 +96,6 @@ impl Handler for AdminApp {
     fn depart(&mut self) {}
 
     fn drain(&mut self) {
-        self.answers.shared.draining.store(true, Ordering::Relaxed);
+        self.answers.shared.begin_draining();
     }
 }

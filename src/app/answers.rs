@@ -83,6 +83,22 @@ impl Answers {
         &self.shared.request_meters[self.worker]
     }
 
+    /// Makes the lines of answered requests whole.
+    #[inline]
+    pub fn settled(&mut self) {
+        if let Some(access_log) = &mut self.access_log {
+            access_log.settle();
+        }
+    }
+
+    /// Passes the lines of a round on.
+    pub fn round_over(&mut self) {
+        if let Some(access_log) = &mut self.access_log {
+            access_log.settle();
+            access_log.flush();
+        }
+    }
+
     /// Returns a clerk that answers `request`.
     pub fn clerk<'c>(
         &'c mut self,
@@ -106,8 +122,7 @@ impl Answers {
         if limit.is_some_and(|limit| limit.of_path) {
             self.meters().refuse_batch(BatchRefusal::TooLarge);
         }
-        let content =
-            if head_only { Content::HeadOf(JSON, &body) } else { Content::Bytes(JSON, &body) };
+        let content = Content::Bytes(JSON, &body).without_bytes_if(head_only);
         self.responses.write(out, status, Persistence::Close, "", content);
         self.meters().count(Row::NONE, status, 1);
         if let Some(access_log) = &mut self.access_log {
@@ -132,8 +147,7 @@ impl Answers {
     fn unavailable(&mut self, head_only: bool, out: &mut Vec<u8>, message: &str) {
         let fields = format!("Retry-After: {RETRY_AFTER_S}\r\n");
         let body = error_body(message);
-        let content =
-            if head_only { Content::HeadOf(JSON, &body) } else { Content::Bytes(JSON, &body) };
+        let content = Content::Bytes(JSON, &body).without_bytes_if(head_only);
         self.responses.write(out, Status::ServiceUnavailable, Persistence::Close, &fields, content);
         self.meters().count(Row::NONE, Status::ServiceUnavailable, 1);
     }
@@ -169,12 +183,7 @@ impl<'c> Clerk<'c> {
 
     /// Writes an answer. `fields` are whole further field lines.
     pub fn answer(self, status: Status, fields: &str, content: Content<'_>) -> Reply {
-        let content = match content {
-            Content::Bytes(media_type, bytes) if self.request.method == Method::Head => {
-                Content::HeadOf(media_type, bytes)
-            }
-            content => content,
-        };
+        let content = content.without_bytes_if(self.request.method == Method::Head);
         let persistence = Persistence::of(self.request.version, self.request.persistent);
         self.write(status, persistence, fields, content, |_| ());
         Reply::Answered { cost: ANSWER_COST }

@@ -1,19 +1,18 @@
 //! The handler of one worker. It finds the route of a request. It passes events to the intake, and all
-//! other requests to the operator's answers.
+//! other requests to the reply that both doors have in common.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::answers::{Answers, JSON};
 use super::draft::{Bounds, Draft, Slice, is_large};
 use super::intake::{Intake, Rows, Unstaged};
 use super::json::counted_body;
 use super::meters::BatchRefusal;
-use super::operator;
-use super::pages::Sender;
-use super::routes::{Entrance, Resolution, RouteNumber, Service, allowed, not_found, resolve};
+use super::pages::{Sender, grant};
+use super::reply::reply;
+use super::routes::{Entrance, Resolution, RouteNumber, resolve};
 use super::shared::Shared;
 use crate::event::{EventError, FrameError};
 use crate::http::{Content, Extras, Refusal, Request, Status};
@@ -53,44 +52,33 @@ impl App {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let (intake, answers) = (&mut self.intake, &mut self.answers);
-        let page = Sender::of(request, &answers.shared.allow_origin);
-        let grant = resolution.route().map(|route| page.grant(route)).unwrap_or_default();
-        let is_coded = request.extras.has(Extras::CODED_CONTENT);
         if resolution.concerns_statistics() {
-            intake.commit();
-            answers.follow_commit(intake.staged());
+            self.intake.commit();
+            self.answers.follow_commit(self.intake.staged());
         }
-        let clerk = answers.clerk(resolution.row(), peer, request, out).granting(&grant);
-        let reply = match resolution {
-            _ if page == Sender::Foreign && resolution.is_change() => operator::foreign_page(clerk),
-            Resolution::Found(number) => match number.route().service {
-                // An event that may be staged does not get here.
-                Service::Event => operator::coded_content(clerk),
-                Service::Events if is_coded => {
-                    clerk.meters().refuse_batch(BatchRefusal::Coded);
-                    operator::coded_content(clerk)
-                }
-                Service::Events if is_large(request.content) => Reply::Large,
-                Service::Events => match self.intake.stage_many(&mut self.answers, peer, request) {
-                    Ok(()) => Reply::Staged,
-                    Err(unstaged) => self.answer_unstaged(unstaged, peer, request, out),
-                },
-                Service::Plain(answer) | Service::OfStatistics(answer) => answer(clerk),
-            },
-            Resolution::Options(number) => {
-                let permission = resolution.route().map(|route| page.permission(route, request));
-                operator::options(clerk, allowed(number), &permission.unwrap_or_default())
+        match resolution {
+            Resolution::Found(RouteNumber::EVENTS)
+                if request.extras.is_none() || self.admits(request) =>
+            {
+                resolution.charge(self.request_many(peer, request, out))
             }
-            Resolution::MethodNotAllowed(route) => {
-                operator::method_not_allowed(clerk, allowed(route))
-            }
-            Resolution::NotFound => operator::nothing(clerk, &not_found(self.entrance)),
-            Resolution::NotImplemented => operator::not_implemented(clerk),
-        };
-        match (reply, resolution.cost()) {
-            (Reply::Answered { .. }, Some(cost)) => Reply::Answered { cost },
-            (reply, _) => reply,
+            other => reply(&mut self.answers, self.entrance, other, peer, request, out),
+        }
+    }
+
+    /// Stages a list of events, or answers that there is nothing to stage.
+    fn request_many(
+        &mut self,
+        peer: &SocketAddr,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        if is_large(request.content) {
+            return Reply::Large;
+        }
+        match self.intake.stage_many(&mut self.answers, peer, request) {
+            Ok(()) => Reply::Staged,
+            Err(unstaged) => self.answer_unstaged(unstaged, peer, request, out),
         }
     }
 
@@ -102,8 +90,7 @@ impl App {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let page = Sender::of(request, &self.answers.shared.allow_origin);
-        let grant = page.grant(RouteNumber::EVENTS.route());
+        let grant = grant(&self.answers.shared, request, RouteNumber::EVENTS.route());
         let events_max = self.answers.shared.events_max;
         let clerk =
             self.answers.clerk(RouteNumber::EVENTS.row(), peer, request, out).granting(&grant);
@@ -156,8 +143,7 @@ impl App {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let page = Sender::of(request, &self.answers.shared.allow_origin);
-        let grant = page.grant(RouteNumber::EVENT.route());
+        let grant = grant(&self.answers.shared, request, RouteNumber::EVENT.route());
         self.answers.meters().event_errors[error as usize].add(1);
         let clerk = self.answers.clerk(RouteNumber::EVENT.row(), peer, request, out);
         let clerk = clerk.granting(&grant);
@@ -234,16 +220,11 @@ impl Handler for App {
     #[inline]
     fn settled(&mut self) {
         self.intake.settled();
-        if let Some(access_log) = &mut self.answers.access_log {
-            access_log.settle();
-        }
+        self.answers.settled();
     }
 
     fn round_over(&mut self) {
-        if let Some(access_log) = &mut self.answers.access_log {
-            access_log.settle();
-            access_log.flush();
-        }
+        self.answers.round_over();
     }
 
     fn abandon(&mut self, from: u32) {
@@ -271,6 +252,6 @@ impl Handler for App {
     }
 
     fn drain(&mut self) {
-        self.answers.shared.draining.store(true, Ordering::Relaxed);
+        self.answers.shared.begin_draining();
     }
 }

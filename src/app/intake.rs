@@ -13,7 +13,7 @@ use super::draft::{Bounds, Draft, DraftFault, Slice};
 use super::json::{counted_body, error_body};
 use super::keeper::{self, LaneLedger};
 use super::meters::{BatchRefusal, Row};
-use super::pages::Sender;
+use super::pages::grant;
 use super::routes::RouteNumber;
 use crate::event::{self, EventError, Events, EventsError, Scratch};
 use crate::http::{Content, Persistence, Request, Status};
@@ -325,7 +325,7 @@ impl Note {
             persistence: Persistence::of(request.version, request.persistent),
             line: answers.access_log.as_mut().map(|log| log.line(peer, request)),
             kind,
-            grant: Sender::of(request, &answers.shared.allow_origin).grant(route),
+            grant: grant(&answers.shared, request, route),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `intake` | events: staged, committed, answered |
 //! | `draft` | a large list of events, read in slices |
 //! | `pages` | which pages in browsers may count |
+//! | `reply` | requests that stage nothing, at both doors |
 //! | `operator` | requests of operators and their tools |
 //! | `admin` | the handler of the operators' server |
 //! | `answers`, `json` | the text of answers |
@@ -33,6 +34,7 @@ mod metrics;
 mod operator;
 mod page;
 mod pages;
+mod reply;
 pub mod routes;
 mod shared;
 

@@ -18,6 +18,7 @@
 //! server reads none.
 
 use super::routes::Route;
+use super::shared::Shared;
 use crate::http::origin::is_of_host;
 use crate::http::{Extras, Request};
 use crate::options::Origins;
@@ -84,6 +85,11 @@ impl<'r> Sender<'r> {
             route.methods.allow()
         )
     }
+}
+
+/// Returns the field lines by which the browser lets the sender of `request` see the answer of `route`.
+pub(super) fn grant(shared: &Shared, request: &Request<'_>, route: &Route) -> String {
+    Sender::of(request, &shared.allow_origin).grant(route)
 }
 
 /// Returns whether the request comes from a page of this server, or from no page.

@@ -254,11 +254,13 @@ impl Resolution {
         matches!(self, Resolution::Found(number) if number.route().methods == Methods::Post)
     }
 
-    /// Returns what the request costs, if the table has a row for it.
-    pub(super) fn cost(self) -> Option<u32> {
-        match self {
-            Resolution::Found(number) => Some(number.route().cost),
-            _ => None,
+    /// Gives an answer the cost that the table has for its route, if it has one.
+    pub(super) fn charge(self, reply: Reply) -> Reply {
+        match (reply, self) {
+            (Reply::Answered { .. }, Resolution::Found(number)) => {
+                Reply::Answered { cost: number.route().cost }
+            }
+            _ => reply,
         }
     }
 

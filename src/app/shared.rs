@@ -105,6 +105,11 @@ impl Shared {
         self.connections_max.load(Ordering::Relaxed)
     }
 
+    /// Notes that the server stops: `/health` says so, and no stream begins.
+    pub(super) fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
     /// Makes `/health` answer that the server is about to stop, while everything else goes on.
     pub fn announce_stop(&self) {
         self.stop_announced.store(true, Ordering::Relaxed);

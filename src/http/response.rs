@@ -53,6 +53,16 @@ pub enum Content<'a> {
     Stream(&'static str),
 }
 
+impl Content<'_> {
+    /// Returns what an answer to `HEAD` has of this content, if `head_only`; otherwise the content.
+    pub fn without_bytes_if(self, head_only: bool) -> Self {
+        match self {
+            Content::Bytes(media_type, bytes) if head_only => Content::HeadOf(media_type, bytes),
+            content => content,
+        }
+    }
+}
+
 /// `100 Continue` (RFC 9110, 15.2.1), the only interim response.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
